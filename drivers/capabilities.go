@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package drivers
+
+// Capabilities tells what a driver can do beyond what every driver does.
+type Capabilities struct {
+	Revert bool // Reverter
+	Manage bool // Manager
+}
+
+// CapabilitiesOf finds the optional interfaces of d.
+func CapabilitiesOf(d Driver) Capabilities {
+	var c Capabilities
+	_, c.Revert = d.(Reverter)
+	_, c.Manage = d.(Manager)
+	return c
+}

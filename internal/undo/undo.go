@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package undo keeps what must be taken back when a later step fails.
+package undo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Stack holds the undo steps of one operation. The zero Stack is empty and ready.
+type Stack struct{ steps []step }
+
+type step struct {
+	what string
+	do   func(context.Context) error
+}
+
+// Push adds the step that takes back what was just done.
+func (s *Stack) Push(what string, do func(context.Context) error) {
+	s.steps = append(s.steps, step{what, do})
+}
+
+// Unwind runs the steps, newest first, if *err is not nil, and joins their
+// faults behind it. The steps run on a context that has ctx's values but not its
+// cancel, and at most grace long together. Defer it with the address of the
+// named result.
+func (s *Stack) Unwind(ctx context.Context, grace time.Duration, err *error) {
+	if *err == nil || len(s.steps) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	for i := len(s.steps) - 1; i >= 0; i-- {
+		if fault := s.steps[i].do(ctx); fault != nil {
+			*err = errors.Join(*err, fmt.Errorf("undo: %s: %w", s.steps[i].what, fault))
+		}
+	}
+	s.steps = nil
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package persistence is the port to the metadata store: which records there
+// are, how they are found, how they are written. Store is the contract,
+// Connection and KeyValue the records that no other package owns, Register and
+// Open the way to a store by name.
+//
+// Package persistence/memory is the default store; persistence/persistencetest
+// proves one. docs/metadata-persistence.md shows how to write one.
+package persistence
