@@ -31,6 +31,8 @@ const (
 type ConnInfo struct {
 	Protocol string // driver_volume_type
 	Data     Data
+
+	extra map[string]any // what else its JSON has
 }
 
 // Data is the part of ConnInfo that the transport defines: one of ISCSIData,
@@ -52,7 +54,13 @@ type Common struct {
 	// have one of; empty if the array does not tell.
 	DeviceWWIDs []string `json:"device_wwids,omitempty"`
 
-	Extra map[string]any `json:"-"` // what else its JSON has
+	// Extra is what else its JSON has: keys that have no field, and null or
+	// another notation of keys that have one, used while the field says the same.
+	Extra map[string]any `json:"-"`
+
+	// missing has a bit for each key, of those that are written even with a zero
+	// value, that the JSON lacked: it stays away while the value is zero.
+	missing uint32
 }
 
 // ISCSIData is the data of iscsi and iser.

@@ -50,3 +50,9 @@ type CommonOptions struct {
 	ExtraCapabilities    string              `option:"extra_capabilities" ignored:"there is no scheduler" help:"capabilities to report, as JSON"`
 	MigrationCreateLimit int                 `option:"migration_create_volume_timeout_secs" ignored:"volumes are not migrated" help:"limit of a migration"`
 }
+
+// DecodeCommon decodes the options that every driver has out of a backend's.
+func DecodeCommon(values map[string]any) (CommonOptions, error) {
+	o, _, err := optdecode.Decode[CommonOptions](values, true)
+	return o, err
+}

@@ -26,6 +26,7 @@ const (
 	StatusExtending     = "extending"
 	StatusReverting     = "reverting" // volumes
 	StatusRestoring     = "restoring" // the snapshot that a volume is being reverted to
+	StatusManaging      = "managing"
 	StatusDeleting      = "deleting"
 	StatusDeleted       = "deleted"
 	StatusError         = "error"

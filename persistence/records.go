@@ -60,6 +60,14 @@ func (c *Connection) Clone() *Connection {
 	return &n
 }
 
+// HostName names the host that the connection is for, as far as is known.
+func (c *Connection) HostName() string {
+	if c.Connector != nil && c.Connector.Host != "" {
+		return c.Connector.Host
+	}
+	return c.AttachedHost
+}
+
 // KeyValue is a fact of the program's own that it keeps in the store. Value is
 // text, often JSON.
 type KeyValue struct {

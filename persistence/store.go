@@ -94,6 +94,7 @@ type SnapshotFilter struct {
 type ConnectionFilter struct {
 	ID       string
 	VolumeID string
+	Backend  string // of their volumes; a connection whose volume is not stored has none
 	Page
 }
 

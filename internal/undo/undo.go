@@ -5,13 +5,20 @@ package undo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
+
+	"github.com/gocinder/cinderlib/internal/fault"
 )
 
 // Stack holds the undo steps of one operation. The zero Stack is empty and ready.
-type Stack struct{ steps []step }
+type Stack struct {
+	// StopAtFault leaves the rest undone after a step failed: where an older
+	// step must not be taken back under a newer one.
+	StopAtFault bool
+
+	steps []step
+}
 
 type step struct {
 	what string
@@ -34,8 +41,11 @@ func (s *Stack) Unwind(ctx context.Context, grace time.Duration, err *error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	for i := len(s.steps) - 1; i >= 0; i-- {
-		if fault := s.steps[i].do(ctx); fault != nil {
-			*err = errors.Join(*err, fmt.Errorf("undo: %s: %w", s.steps[i].what, fault))
+		if failed := s.steps[i].do(ctx); failed != nil {
+			*err = fault.Join(*err, fmt.Errorf("undo: %s: %w", s.steps[i].what, failed))
+			if s.StopAtFault {
+				break
+			}
 		}
 	}
 	s.steps = nil

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cinderlib
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gocinder/cinderlib/connector"
+	"github.com/gocinder/cinderlib/drivers"
+	"github.com/gocinder/cinderlib/internal/blockcopy"
+	"github.com/gocinder/cinderlib/internal/undo"
+)
+
+type progressKey struct{}
+
+// withProgress has copies under this context report to the caller.
+func withProgress(ctx context.Context, report func(done, total int64)) context.Context {
+	if report == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, progressKey{}, report)
+}
+
+func copyPaths(ctx context.Context, target, source string, r drivers.CopyRequest) error {
+	report, _ := ctx.Value(progressKey{}).(func(done, total int64))
+	return blockcopy.File(ctx, target, source, blockcopy.Options{
+		Bytes: r.Bytes, Sparse: r.Sparse, BytesPerSecond: r.BytesPerSecond, Progress: report,
+	})
+}
+
+// copyBlocks copies through this host, for drivers whose arrays cannot clone.
+func (b *Backend) copyBlocks(ctx context.Context, r drivers.CopyRequest) (err error) {
+	var u undo.Stack
+	defer func() {
+		// Both ends are let go of on success too.
+		if cleanup := errDone; err == nil {
+			u.Unwind(ctx, unwindGrace, &cleanup)
+			if cleanup != errDone { //nolint:errorlint // Unwind replaces it only when a step failed
+				err = cleanup
+			}
+			return
+		}
+		u.Unwind(ctx, unwindGrace, &err)
+	}()
+	source, err := b.openEnd(ctx, &u, r.Source, connector.ReadOnly)
+	if err != nil {
+		return fmt.Errorf("copy: source: %w", err)
+	}
+	target, err := b.openEnd(ctx, &u, r.Target, connector.ReadWrite)
+	if err != nil {
+		return fmt.Errorf("copy: target: %w", err)
+	}
+	return copyPaths(ctx, target, source, r)
+}
+
+// errDone stands for "no error, but take everything back".
+var errDone = errors.New("copied")
+
+// openEnd gives the path of one end of a copy, attached if it must be.
+func (b *Backend) openEnd(ctx context.Context, u *undo.Stack, e drivers.Endpoint, mode connector.AccessMode) (string, error) {
+	if e.Path != "" {
+		return e.Path, nil
+	}
+	host, err := b.lib.HostProperties(ctx, connector.PropertiesOptions{Multipath: b.common.UseMultipath, EnforceMultipath: b.common.EnforceMultipath})
+	if err != nil {
+		return "", err
+	}
+	a := &drivers.Attachment{Host: host, Mode: mode}
+	u.Push("disconnect", func(ctx context.Context) error { return e.Disconnect(ctx, a) })
+	info, err := e.Connect(ctx, a)
+	if err != nil {
+		return "", err
+	}
+	transport, ok := b.lib.connectors[info.Protocol]
+	if !ok {
+		return "", fmt.Errorf("no connector for the transport %q: %w", info.Protocol, errors.ErrUnsupported)
+	}
+	r := connector.Request{Info: info, Multipath: host.Multipath, EnforceMultipath: host.EnforceMultipath}
+	u.Push("detach", func(ctx context.Context) error { return transport.Detach(ctx, r) })
+	device, err := transport.Attach(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	r.Device = device
+	return device.Path, b.lib.host.Check(ctx, r)
+}
