@@ -16,6 +16,9 @@ type volumeCache struct {
 	order  []*Volume
 	at     map[string]int
 	gaps   int
+
+	loading   int                // queries of the store that are running
+	meanwhile map[string]*Volume // what was added since, nil what was removed
 }
 
 func (c *volumeCache) list() []*Volume {

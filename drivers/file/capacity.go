@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/gocinder/cinderlib/drivers"
+	"github.com/gocinder/cinderlib/internal/fault"
 )
 
 // How much may be provisioned is bounded, so every call that makes or grows an
@@ -137,7 +138,7 @@ func (d *Driver) fits(bytes int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if keep := s.total * d.reserved; s.limited() && s.free <= keep {
+	if keep := d.kept(s); s.limited() && s.free <= keep {
 		return 0, drivers.Errorf(drivers.ErrExhausted, "%s has %s of %s free, and %s are reserved", d.dir, gib(s.free), gib(s.total), gib(keep))
 	}
 	most := s.total * d.ratio
@@ -159,6 +160,9 @@ func (d *Driver) fits(bytes int64) (int64, error) {
 	return c.provisioned, nil
 }
 
+// kept is what is reserved.
+func (d *Driver) kept(s space) float64 { return s.total * float64(d.reserved) / 100 }
+
 // affords checks that a copy of a file can be had without using what is
 // reserved.
 func (d *Driver) affords(file fs.FileInfo) error {
@@ -166,7 +170,7 @@ func (d *Driver) affords(file fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	left := s.free - s.total*d.reserved
+	left := s.free - d.kept(s)
 	if need := occupied(file); s.limited() && float64(need) > left {
 		return drivers.Errorf(drivers.ErrExhausted, "%s are needed for a copy of %s, but %s has only %s free that are not reserved", gib(need), file.Name(), d.dir, gib(max(0, left)))
 	}
@@ -203,8 +207,8 @@ func (d *Driver) writeBound(bytes int64) error {
 	path := d.path(boundName)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if err == nil {
-		_, err = fmt.Fprintf(f, boundFormat, d.boot, bytes)
-		err = errors.Join(err, f.Close())
+		n, writeErr := fmt.Fprintf(f, boundFormat, d.boot, bytes)
+		err = fault.Join(writeErr, f.Truncate(int64(n)), f.Close())
 	}
 	if err == nil {
 		return nil

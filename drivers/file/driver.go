@@ -14,6 +14,7 @@ import (
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/drivers"
+	"github.com/gocinder/cinderlib/internal/fault"
 )
 
 func init() {
@@ -26,17 +27,18 @@ var (
 	_ drivers.Manager  = (*Driver)(nil)
 )
 
-// Driver keeps volumes as files. It has no state of its own, neither goroutines
-// nor open files: everything is in the directory.
+// Driver keeps volumes as files. It has no state of its own: everything is in
+// the directory.
 type Driver struct {
 	env      drivers.Env
-	dir      string // as this process sees it
-	hostDir  string // as the host sees it, which is what connections tell
+	dir      string   // as this process sees it
+	hostDir  string   // as the host sees it, which is what connections tell
+	handle   *os.File // the directory, open so that it cannot be unmounted unseen
 	identity fs.FileInfo
 	lock     string // name of the host-wide lock
 	boot     string // which boot of the host this is; empty if it does not tell
 	loop     bool
-	reserved float64 // part of the capacity
+	reserved int // percentage of the capacity
 	ratio    float64
 	speed    int64 // of copies, bytes a second
 	nameless bool  // files can be made without a name and get one later
@@ -55,7 +57,7 @@ func open(ctx context.Context, env drivers.Env, o Options) (drivers.Driver, erro
 	}
 	d := &Driver{
 		env: env, dir: env.Host.Path(hostDir), hostDir: hostDir, boot: bootID(),
-		loop: o.Attach == "loop", reserved: float64(o.ReservedPercentage) / 100, ratio: ratio,
+		loop: o.Attach == "loop", reserved: o.ReservedPercentage, ratio: ratio,
 		speed: o.CopyBytesPerSecond, space: statfs,
 	}
 	if err := d.enter(); err != nil {
@@ -79,7 +81,7 @@ func (d *Driver) enter() error {
 		return err
 	}
 	if !info.IsDir() {
-		return drivers.Errorf(drivers.ErrInvalid, "not a directory")
+		return drivers.Errorf(drivers.ErrInvalid, "it is not a directory")
 	}
 	if err := syscall.Access(d.dir, rwx); err != nil {
 		return os.NewSyscallError("access", err)
@@ -88,8 +90,15 @@ func (d *Driver) enter() error {
 	if err != nil {
 		return err
 	}
+	d.lock = "file:" + resolved
 	_, err = os.Stat("/proc/self/fd")
-	d.identity, d.lock, d.nameless = info, "file:"+resolved, err == nil
+	d.nameless = err == nil
+	if d.handle, err = os.Open(d.dir); err != nil {
+		return err
+	}
+	if d.identity, err = d.handle.Stat(); err != nil {
+		return fault.Join(err, d.handle.Close())
+	}
 	return nil
 }
 
@@ -111,7 +120,7 @@ func (d *Driver) Stats(ctx context.Context) (*drivers.Stats, error) {
 			Free:                s.capacity(s.free),
 			Provisioned:         drivers.Capacity(hundredths(c.provisioned)),
 			Allocated:           drivers.Capacity(hundredths(c.occupied)),
-			ReservedPercentage:  int(d.reserved*100 + 0.5),
+			ReservedPercentage:  d.reserved,
 			MaxOverSubscription: d.ratio,
 			ThinProvisioning:    true,
 			MultiAttach:         true,
@@ -241,8 +250,13 @@ func (d *Driver) RevertToSnapshot(ctx context.Context, v *drivers.Volume, s *dri
 	return failed("revert", name, err)
 }
 
-// Close has nothing to let go of.
-func (d *Driver) Close() error { return nil }
+// Close lets go of the directory.
+func (d *Driver) Close() error {
+	if err := d.handle.Close(); !errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 // failed says what was being done with which object, and sees to it that err is
 // marked with a sentinel. A nil err stays nil.

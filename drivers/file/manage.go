@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/gocinder/cinderlib/drivers"
+	"github.com/gocinder/cinderlib/internal/fault"
 )
 
 // ListVolumes lists the regular files of the directory, less snapshots and what
@@ -100,14 +101,14 @@ func (d *Driver) manage(ctx context.Context, name string, size int, ref string) 
 		return d.roundUp(name, size)
 	}
 	if _, err := d.stat(name); !errors.Is(err, drivers.ErrNotFound) {
-		return errors.Join(drivers.Errorf(drivers.ErrExists, "%s exists", d.path(name)), err)
+		return fault.Join(drivers.Errorf(drivers.ErrExists, "%s exists", d.path(name)), err)
 	}
 	// The size first: a call that is cut off behind it finds ref again.
 	if err := d.roundUp(ref, size); err != nil {
 		return err
 	}
 	if err := os.Rename(d.path(ref), d.path(name)); err != nil {
-		return errors.Join(err, os.Truncate(d.path(ref), info.Size()))
+		return fault.Join(err, os.Truncate(d.path(ref), info.Size()))
 	}
 	return d.flush()
 }

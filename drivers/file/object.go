@@ -121,7 +121,7 @@ func (d *Driver) make(ctx context.Context, name string, size int, fill func(*dra
 		return drivers.Errorf(drivers.ErrInvalid, "a file cannot have %d GiB", size)
 	}
 	if done, err := d.made(name, bytes); done || err != nil {
-		return err
+		return err // made has looked whether the directory is the right one
 	}
 	if _, err := d.fits(bytes); err != nil { // before a copy that may take long
 		return err
@@ -139,6 +139,9 @@ func (d *Driver) make(ctx context.Context, name string, size int, fill func(*dra
 	if err := t.finish(bytes); err != nil {
 		return err
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	err = d.book(ctx, bytes, func() error { return t.publish(name) })
 	if errors.Is(err, fs.ErrExist) { // another process was faster
 		_, err = d.made(name, bytes)
@@ -148,7 +151,7 @@ func (d *Driver) make(ctx context.Context, name string, size int, fill func(*dra
 		return err
 	}
 	if err := d.flush(); err != nil {
-		return errors.Join(err, os.Remove(d.path(name)))
+		return fault.Join(err, os.Remove(d.path(name)))
 	}
 	return nil
 }
@@ -178,8 +181,12 @@ func (d *Driver) fill(ctx context.Context, t *draft, from string, s source) erro
 		return err
 	}
 	defer src.Close() //nolint:errcheck // nothing was written through it
+	bytes := int64(s.size) * drivers.GiB
 	err = t.share(src)
-	if err == nil || !errors.Is(err, errors.ErrUnsupported) {
+	if err == nil {
+		return t.f.Truncate(bytes) // it may have grown, behind the record's back
+	}
+	if !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
 	if s.moving {
@@ -192,7 +199,7 @@ func (d *Driver) fill(ctx context.Context, t *draft, from string, s source) erro
 	return d.env.Copy(ctx, drivers.CopyRequest{
 		Source:         drivers.Endpoint{Path: t.reach(src, d.path(from))},
 		Target:         drivers.Endpoint{Path: t.path},
-		Bytes:          int64(s.size) * drivers.GiB,
+		Bytes:          bytes,
 		Sparse:         true,
 		BytesPerSecond: d.speed,
 	})
@@ -257,9 +264,6 @@ func (d *Driver) revert(ctx context.Context, name string, v *drivers.Volume, s *
 	if err != nil {
 		return err
 	}
-	if info.Size() < int64(s.VolumeSize)*drivers.GiB {
-		return drivers.Errorf(drivers.ErrInternal, "it has %d bytes, less than the %d GiB of %s", info.Size(), s.VolumeSize, from)
-	}
 	t, err := d.newDraft(name)
 	if err != nil {
 		return err
@@ -268,7 +272,10 @@ func (d *Driver) revert(ctx context.Context, name string, v *drivers.Volume, s *
 	if err := d.fill(ctx, t, from, source{size: s.VolumeSize}); err != nil {
 		return err
 	}
-	if err := t.finish(info.Size()); err != nil {
+	if err := t.finish(max(info.Size(), int64(s.VolumeSize)*drivers.GiB)); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	unlock, err := d.env.Host.Locks.Lock(ctx, d.lock)

@@ -37,4 +37,6 @@ func overSubscription(text string) (float64, error) {
 }
 
 // gib gives bytes for a person to read.
-func gib[N int64 | float64](bytes N) string { return fmt.Sprintf("%.2f GiB", float64(bytes)/drivers.GiB) }
+func gib[N int64 | float64](bytes N) string {
+	return fmt.Sprintf("%.2f GiB", float64(bytes)/drivers.GiB)
+}

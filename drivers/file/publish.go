@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/gocinder/cinderlib/drivers"
+	"github.com/gocinder/cinderlib/internal/fault"
 )
 
 // A draft is an object in the making. It has no name, so that the kernel removes
@@ -114,7 +115,7 @@ func (t *draft) publish(name string) error {
 	}
 	// No hard links (vfat, some FUSE): nobody else is between the two steps.
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(fs.ErrExist, err)
+		return fault.Join(fs.ErrExist, err)
 	}
 	return t.rename(path)
 }
@@ -206,7 +207,7 @@ func (d *Driver) sweep() error {
 			faults = append(faults, err)
 		}
 	}
-	return errors.Join(faults...)
+	return fault.Join(faults...)
 }
 
 // list gives the names in the directory, in no order.
@@ -216,11 +217,16 @@ func (d *Driver) list() ([]string, error) {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // nothing was written through it
+	if err := d.present(); err != nil {
+		return nil, err
+	}
 	return f.Readdirnames(-1)
 }
 
 // locked tells whether f could be locked; closing it unlocks it.
-func locked(f *os.File) bool { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil }
+func locked(f *os.File) bool {
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
+}
 
 // names tells whether path is a name of f.
 func names(path string, f *os.File) bool {

@@ -326,7 +326,14 @@ func (d *Decoder) colon() error {
 
 func (d *Decoder) noKey() error { return errorf(d.pos, "expected a key, found %s", d.found()) }
 
+// space skips white space. Most often there is none: this much is inlined.
 func (d *Decoder) space() {
+	if d.pos < len(d.data) && d.data[d.pos] <= ' ' {
+		d.skipSpace()
+	}
+}
+
+func (d *Decoder) skipSpace() {
 	for d.pos < len(d.data) {
 		switch d.data[d.pos] {
 		case ' ', '\n', '\t', '\r':

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The same commands everywhere: CI runs these targets and nothing else.
+
+GO ?= go
+PKGS ?= ./...
+BENCH ?= .
+FUZZTIME ?= 30s
+LINT := bin/golangci-lint
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-system check fmt vet lint generate generated bench fuzz cover functional tidy clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## run the main job on the embedded default: create, attach, snapshot, clone, dump, load
+	@$(GO) run ./internal/demo
+
+test: ## everything that needs no server, no root and no hardware, under the race detector
+	$(GO) test -race -timeout 20m $(PKGS)
+
+test-system: ## what needs root and a real kernel: loop devices, XFS, a full disk (Debian, root)
+	tools/test-system.sh
+
+check: fmt vet lint generated ## format, vet, lint, generated files current
+
+fmt:
+	@out=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
+
+vet:
+	$(GO) vet ./...
+	cd tools && $(GO) vet ./...
+	CGO_ENABLED=0 $(GO) build . ./drivers/... ./connector/... ./persistence/...
+
+lint: $(LINT)
+	$(LINT) run
+
+$(LINT): tools/go.mod tools/go.sum
+	@echo "building golangci-lint: some minutes, once"
+	cd tools && $(GO) build -o ../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+generate: ## write the generated pages and the code blocks of the documentation
+	cd tools && $(GO) run ./docgen -root ..
+
+generated:
+	cd tools && $(GO) run ./docgen -root .. -check
+
+bench: ## benchmarks with allocations; BENCH=regexp chooses
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)
+
+fuzz: ## each fuzz target for FUZZTIME
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; done
+
+cover: ## coverage of the tests
+	$(GO) test -coverpkg=./... -coverprofile=bin/cover.out $(PKGS)
+	$(GO) tool cover -func=bin/cover.out | tail -1
+
+functional: ## the functional suite; CL_FTEST_CFG chooses the backends
+	$(GO) test -count=1 -v ./functional/
+
+tidy: ## go.mod and go.sum of both modules
+	$(GO) mod tidy
+	cd tools && $(GO) mod tidy
+
+clean: ## what the targets left
+	rm -rf bin
