@@ -20,6 +20,7 @@ type Connection struct {
 	state[*persistence.Connection]
 
 	volume *Volume // under state.mu; nil until loaded
+	listed bool    // it was loaded with its volume, whose list had it too
 }
 
 // ID is the connection's id.

@@ -34,7 +34,15 @@ func (c *Connection) Attach(ctx context.Context) (err error) {
 	if err := c.write(ctx, rec, &intent); err != nil {
 		return err
 	}
-	u.Push("forget the attach", func(ctx context.Context) error { return c.write(ctx, &intent, rec) })
+	u.Push("forget the attach", func(ctx context.Context) error {
+		stored, err := c.fresh(ctx) // a write whose answer was lost may have been done
+		if err != nil {
+			return err
+		}
+		back := *stored
+		back.AttachStatus, back.Device = rec.AttachStatus, nil
+		return c.write(ctx, stored, &back)
+	})
 	return c.attach(ctx, &u)
 }
 

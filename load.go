@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gocinder/cinderlib/drivers"
@@ -367,6 +368,7 @@ func (in *loading) object(ctx context.Context, doc document, ref backendRef) (Ob
 				return nil, err
 			}
 			s.volume = v
+			s.listed = listed(v.snapshots.items, rec.ID)
 			v.snapshots.add(s)
 		}
 		return s, nil
@@ -381,11 +383,16 @@ func (in *loading) object(ctx context.Context, doc document, ref backendRef) (Ob
 				return nil, err
 			}
 			c.volume = v
+			c.listed = listed(v.connections.items, rec.ID)
 			v.connections.add(c)
 		}
 		return c, nil
 	}
 	return in.buildBackend(ctx, doc, ref)
+}
+
+func listed[T Object](items []T, id string) bool {
+	return slices.ContainsFunc(items, func(item T) bool { return item.ID() == id })
 }
 
 func (in *loading) buildBackend(ctx context.Context, doc document, ref backendRef) (Object, error) {

@@ -102,15 +102,27 @@ func (b *Backend) adopt(ctx context.Context, m drivers.Manager, reference string
 		done := applied(rec, update)
 		done.Status = drivers.StatusAvailable
 		err = v.write(ctx, rec, done)
-		if err == nil {
-			b.mu.Lock()
-			b.volumes.add(v)
-			b.mu.Unlock()
-			return v, nil
-		}
-		err = join(err, settle(ctx, func(ctx context.Context) error { return m.UnmanageVolume(ctx, rec) }))
 	}
-	return nil, join(err, settle(ctx, func(ctx context.Context) error { return store.Write(ctx, persistence.Delete(rec)) }))
+	if err != nil {
+		return nil, join(err, settle(ctx, func(ctx context.Context) error { return b.unadopt(ctx, rec) }))
+	}
+	b.mu.Lock()
+	b.volumes.add(v)
+	b.mu.Unlock()
+	return v, nil
+}
+
+// unadopt forgets a volume that could not be taken over. If the array has taken
+// it over all the same, the record stays, for Recover.
+func (b *Backend) unadopt(ctx context.Context, rec *drivers.Volume) error {
+	_, err := b.driver.InspectVolume(ctx, rec)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return b.lib.Persistence().Write(ctx, persistence.Delete(rec))
+	case err != nil:
+		return fmt.Errorf("undo: ask whether it was taken over: %w", err)
+	}
+	return nil
 }
 
 // Unmanage forgets the volume and leaves it on the array with its data. It must

@@ -208,6 +208,16 @@ func (v *Volume) appendOVO(dst []byte, exceptSnapshot, exceptConnection string) 
 	})
 }
 
+// except is the id to leave out of the list of an object's own volume. What
+// Python read from a database lists itself there, as another object, and is
+// written as it was loaded.
+func except(id string, listed bool) string {
+	if listed {
+		return ""
+	}
+	return id
+}
+
 func without[T Object](items []T, id string) []T {
 	if id == "" {
 		return items
@@ -227,7 +237,7 @@ func (s *Snapshot) appendOVO(dst []byte) []byte {
 		if name != "volume" || v == nil {
 			return dst, false
 		}
-		return v.appendOVO(dst, rec.ID, ""), true
+		return v.appendOVO(dst, except(rec.ID, s.listed), ""), true
 	})
 }
 
@@ -237,7 +247,7 @@ func (c *Connection) appendOVO(dst []byte) []byte {
 		if name != "volume" || v == nil {
 			return dst, false
 		}
-		return v.appendOVO(dst, "", rec.ID), true
+		return v.appendOVO(dst, "", except(rec.ID, c.listed)), true
 	})
 }
 

@@ -17,6 +17,7 @@ type Snapshot struct {
 	state[*drivers.Snapshot]
 
 	volume *Volume // under state.mu; nil until loaded
+	listed bool    // it was loaded with its volume, whose list had it too
 }
 
 // CreateSnapshot makes a snapshot of the volume. On failure Resource(err) is the

@@ -112,7 +112,7 @@ func (v *Volume) connect(ctx context.Context, u *undo.Stack, b *Backend, host *c
 	// Recover what is left.
 	u.Push("forget the connection", func(ctx context.Context) error {
 		v.forget(c)
-		return store.Write(ctx, persistence.Delete(rec))
+		return v.restore(ctx, vol.Status, persistence.Delete(rec))
 	})
 	if len(others) == 0 {
 		u.Push("unexport", func(ctx context.Context) error { return b.driver.Unexport(ctx, v.get()) })
@@ -145,18 +145,25 @@ func (v *Volume) connect(ctx context.Context, u *undo.Stack, b *Backend, host *c
 		return nil, err
 	}
 	c.set(&done)
-	u.Push("forget that it is in use", func(ctx context.Context) error {
-		before := inUse
-		before.Status = vol.Status
-		if len(others) > 0 {
-			before.Status = drivers.StatusInUse
-		}
-		return v.write(ctx, &inUse, &before)
-	})
 	v.mu.Lock()
 	v.connections.add(c)
 	v.mu.Unlock()
 	return c, nil
+}
+
+// restore gives the volume a status back, with other operations in one go. What
+// is stored is read first: a write whose answer was lost may have been done.
+func (v *Volume) restore(ctx context.Context, status string, more ...persistence.Op) error {
+	stored, err := v.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	if stored.Status == status {
+		return v.lib.Persistence().Write(ctx, more...)
+	}
+	back := *stored
+	back.Status = status
+	return v.write(ctx, stored, &back, more...)
 }
 
 // mode is how the host may use the volume: as the caller said, otherwise as the

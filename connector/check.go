@@ -44,6 +44,17 @@ func (h *Host) Check(ctx context.Context, r Request) error {
 	return within(ctx, "check "+c.path, func() error { return c.run(ctx) })
 }
 
+// Size gives the size in bytes of a file or block device of the host. A path that
+// is not there is ErrNotFound, one that is neither is ErrInvalid.
+func (h *Host) Size(path string) (int64, error) {
+	c := check{host: h, path: path}
+	sysfs, info, err := c.look()
+	if err != nil {
+		return 0, err
+	}
+	return c.size(sysfs, info)
+}
+
 // within runs f and waits for it until ctx ends. f is then left to itself.
 func within(ctx context.Context, what string, f func() error) error {
 	done := make(chan error, 1)
@@ -66,16 +77,9 @@ type check struct {
 
 // run looks at what costs nothing first: identity before content.
 func (c *check) run(ctx context.Context) error {
-	info, err := os.Stat(c.host.Path(c.path))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Errorf(ErrNotFound, "device %s: %w", c.path, err)
-	}
+	sysfs, info, err := c.look()
 	if err != nil {
-		return fmt.Errorf("device %s: %w", c.path, err)
-	}
-	sysfs, ok := c.sysfs(info)
-	if !ok {
-		return Errorf(ErrInvalid, "device %s is neither a file nor a block device", c.path)
+		return err
 	}
 	// States of a SCSI device (drivers/scsi/scsi_sysfs.c) in which a read fails, or
 	// waits for ever.
@@ -97,6 +101,22 @@ func (c *check) run(ctx context.Context) error {
 		return Errorf(ErrWrongDevice, "device %s is %s, and the volume %s", c.path, wwid, strings.Join(c.wwids, ", "))
 	}
 	return c.read(ctx)
+}
+
+// look finds the file or device, and the folder of a device in /sys.
+func (c *check) look() (sysfs string, info os.FileInfo, err error) {
+	info, err = os.Stat(c.host.Path(c.path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil, Errorf(ErrNotFound, "device %s: %w", c.path, syscall.ENOENT)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("device %s: %w", c.path, err)
+	}
+	sysfs, ok := c.sysfs(info)
+	if !ok {
+		return "", nil, Errorf(ErrInvalid, "device %s is neither a file nor a block device", c.path)
+	}
+	return sysfs, info, nil
 }
 
 // sysfs finds the device in /sys: by its number or, on a host that is simulated

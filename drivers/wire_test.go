@@ -5,6 +5,8 @@ package drivers_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -164,28 +166,35 @@ func TestRecordsOfPythonAreAsOurs(t *testing.T) {
 	assert.Equal(t, 1, found)
 }
 
+// oddVolumes are data of envelopes that no record made here would have.
+var oddVolumes = map[string]string{
+	"nothing at all":       ``,
+	"a later version":      `"id":"a","from_the_future":[1,{"a":null}],"size":1`,
+	"null for text":        `"display_name":null,"display_description":null`,
+	"empty for null":       `"id":"a","status":"","host":"","provider_auth":""`,
+	"null for flags":       `"deleted":null,"bootable":null,"use_quota":null,"shared_targets":null`,
+	"null for a number":    `"size":null`,
+	"text for a number":    `"size":"7"`,
+	"a float for a number": `"size":7.0`,
+	"null for maps":        `"metadata":null,"admin_metadata":null,"glance_metadata":null`,
+	"maps with null":       `"metadata":{"a":null,"b":"c"}`,
+	"what we never hold":   `"cluster":{"x":1},"group":[],"consistencygroup":false`,
+	"null for relations":   `"volume_attachment":null,"snapshots":null`,
+	"a type in full": `"volume_type":{"versioned_object.name":"VolumeType","versioned_object.namespace":"cinder",` +
+		`"versioned_object.version":"1.2","versioned_object.data":{"id":"a","description":null,"projects":[],` +
+		`"deleted":false,"created_at":null,"extra_specs":{"a":null},"more":0,"qos_specs":null}}`,
+}
+
+func volumeEnvelope(version, data string) string {
+	return `{"versioned_object.name":"Volume","versioned_object.namespace":"cinder",` +
+		`"versioned_object.version":"` + version + `","versioned_object.data":{` + data + `}}`
+}
+
 func TestOddVolumesSurvive(t *testing.T) {
 	t.Parallel()
-	for name, data := range map[string]string{
-		"nothing at all":       ``,
-		"a later version":      `"id":"a","from_the_future":[1,{"a":null}],"size":1`,
-		"null for text":        `"display_name":null,"display_description":null`,
-		"empty for null":       `"id":"a","status":"","host":"","provider_auth":""`,
-		"null for flags":       `"deleted":null,"bootable":null,"use_quota":null,"shared_targets":null`,
-		"null for a number":    `"size":null`,
-		"text for a number":    `"size":"7"`,
-		"a float for a number": `"size":7.0`,
-		"null for maps":        `"metadata":null,"admin_metadata":null,"glance_metadata":null`,
-		"maps with null":       `"metadata":{"a":null,"b":"c"}`,
-		"what we never hold":   `"cluster":{"x":1},"group":[],"consistencygroup":false`,
-		"null for relations":   `"volume_attachment":null,"snapshots":null`,
-		"a type in full": `"volume_type":{"versioned_object.name":"VolumeType","versioned_object.namespace":"cinder",` +
-			`"versioned_object.version":"1.2","versioned_object.data":{"id":"a","description":null,"projects":[],` +
-			`"deleted":false,"created_at":null,"extra_specs":{"a":null},"more":0,"qos_specs":null}}`,
-	} {
+	for name, data := range oddVolumes {
 		for _, version := range []string{"1.9", "1.6", "1.20"} {
-			text := []byte(`{"versioned_object.name":"Volume","versioned_object.namespace":"cinder",` +
-				`"versioned_object.version":"` + version + `","versioned_object.data":{` + data + `}}`)
+			text := []byte(volumeEnvelope(version, data))
 			_, out, err := rewrite(drivers.VolumeSchema(), text)
 			require.NoError(t, err, name)
 			assert.Equal(t, value(t, text), value(t, out), name)
@@ -201,9 +210,8 @@ func TestOddVolumesSurvive(t *testing.T) {
 // What was odd is so only as long as the field keeps its value.
 func TestChangedFieldsAreWrittenAnew(t *testing.T) {
 	t.Parallel()
-	v, _, err := rewrite(drivers.VolumeSchema(), []byte(`{"versioned_object.name":"Volume",`+
-		`"versioned_object.namespace":"cinder","versioned_object.version":"1.6","versioned_object.data":{`+
-		`"size":"7","display_name":null,"status":"","metadata":{"a":null},"new":1}}`))
+	v, _, err := rewrite(drivers.VolumeSchema(), []byte(volumeEnvelope("1.6",
+		`"size":"7","display_name":null,"status":"","metadata":{"a":null},"new":1`)))
 	require.NoError(t, err)
 	assert.Equal(t, 7, v.Size)
 	assert.True(t, v.UseQuota)
@@ -219,4 +227,28 @@ func TestChangedFieldsAreWrittenAnew(t *testing.T) {
 		"size": json.Number("8"), "display_name": "n", "status": "available", "use_quota": false,
 		"metadata": map[string]any{"a": "", "b": "c"}, "new": json.Number("1"),
 	}, out["versioned_object.data"])
+}
+
+// No way of showing a record shows its secrets, not even those in its Wire.
+func TestRecordsShowNoSecrets(t *testing.T) {
+	t.Parallel()
+	v, _, err := rewrite(drivers.VolumeSchema(), []byte(volumeEnvelope("1.9",
+		`"provider_auth":"s3cret","password":"s3cret","cluster":"s3cret"`)))
+	require.NoError(t, err)
+	require.Equal(t, "s3cret", v.ProviderAuth.Reveal())
+	s := &drivers.Snapshot{ProviderAuth: "s3cret", Wire: v.Wire}
+	var log strings.Builder
+	for _, h := range []slog.Handler{slog.NewJSONHandler(&log, nil), slog.NewTextHandler(&log, nil)} {
+		slog.New(h).Info("m", "v", v, "s", s, "value", *v)
+	}
+	asJSON, err := json.Marshal([]any{v, s})
+	require.NoError(t, err)
+	for _, text := range []string{
+		fmt.Sprintf("%v %+v %#v", v, v, v), fmt.Sprintf("%v %+v %#v", *v, *v, *v),
+		fmt.Sprintf("%v %+v %#v", s, s, *s), fmt.Sprintf("%+v %#v", []any{v, &v}, map[string]any{"v": *v}),
+		log.String(), string(asJSON),
+	} {
+		assert.NotContains(t, text, "s3cret")
+		assert.NotContains(t, text, fmt.Sprintf("%x", "s3cret"))
+	}
 }

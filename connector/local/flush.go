@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+)
+
+// flush brings what was written through a path onto the disk below it. It
+// returns when ctx ends, though the kernel may go on flushing.
+func (c *local) flush(ctx context.Context, path string) error {
+	f, err := os.Open(c.host.Path(path))
+	if err != nil {
+		return err
+	}
+	return flushFile(ctx, f, path)
+}
+
+// flushFile flushes f and closes it.
+func flushFile(ctx context.Context, f *os.File, path string) error {
+	done := make(chan error, 1)
+	go func() {
+		// fsync of a file that is open for reading flushes what others wrote.
+		err := f.Sync()
+		if err == nil {
+			err = dropBuffers(f)
+		}
+		done <- errors.Join(err, f.Close())
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("flush %s: %w", path, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("flush %s: no answer: %w", path, ctx.Err())
+	}
+}
+
+// dropBuffers empties the buffers of a block device, so that whoever gets it
+// next, perhaps with other content, reads what is there. Only root may; fsync
+// has saved the data in any case.
+func dropBuffers(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeDevice == 0 {
+		return err
+	}
+	err = ioctl(f, blkflsbuf(), 0)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOTTY) {
+		return nil
+	}
+	return err
+}
+
+// blkflsbuf is BLKFLSBUF, _IO(0x12, 97) of linux/fs.h. "No direction" has a bit
+// of its own on some machines (asm/ioctl.h).
+func blkflsbuf() uintptr {
+	if strings.HasPrefix(runtime.GOARCH, "ppc64") || strings.HasPrefix(runtime.GOARCH, "mips") {
+		return 1<<29 | 0x1261
+	}
+	return 0x1261
+}
