@@ -2,11 +2,7 @@
 
 package connector
 
-import (
-	"maps"
-
-	"github.com/gocinder/cinderlib/internal/ovo"
-)
+import "github.com/gocinder/cinderlib/internal/ovo"
 
 // The keys of ConnInfo.
 const (
@@ -41,7 +37,7 @@ func (i *ConnInfo) UnmarshalJSON(text []byte) error {
 	if err != nil {
 		return err
 	}
-	*i = ConnInfo{}
+	*i = ConnInfo{extra: object}
 	if p, ok := object[keyProtocol].(string); ok && p != "" {
 		i.Protocol = p
 		delete(object, keyProtocol)
@@ -50,7 +46,9 @@ func (i *ConnInfo) UnmarshalJSON(text []byte) error {
 		i.Data = dataOf(i.Protocol, data)
 		delete(object, keyData)
 	}
-	i.extra = rest(object)
+	if len(object) == 0 {
+		i.extra = nil
+	}
 	return nil
 }
 
@@ -77,41 +75,46 @@ type typed[T any] interface {
 }
 
 func typedOrRaw[T any, P typed[T]](d P, keys table[T], object map[string]any) Data {
-	whole := maps.Clone(object)
 	if bad := load[T](d, keys, object); bad != "" {
-		return newRaw(whole)
+		return newRaw(object)
 	}
 	return d
 }
 
-// load fills a Data from an object, which it takes over. It returns a key whose
-// value is of a wrong type, if there is one.
+// load fills a Data from an object, which it takes over, unless a value is of a
+// wrong type: then it returns its key and leaves the object as it is.
 func load[T any, P typed[T]](d P, keys table[T], object map[string]any) (bad string) {
 	c := d.Common()
-	missing, bad := keys.load(d, object)
-	_, badCommon := commonKeys.load(c, object)
-	c.missing = missing
-	c.Extra = rest(object)
-	if bad == "" {
-		bad = badCommon
+	own, common := keys.load(d, object), commonKeys.load(c, object)
+	if own.bad != "" {
+		return own.bad
 	}
-	return bad
+	if common.bad != "" {
+		return common.bad
+	}
+	c.missing = own.missing
+	c.Extra = commonKeys.rest(keys.rest(object, own), common)
+	return ""
 }
 
+// newRaw takes over any object.
 func newRaw(object map[string]any) *RawData {
 	d := new(RawData)
-	commonKeys.load(&d.Shared, object)
-	for k, v := range object {
-		if !commonKeys.has(k) {
+	d.Values = commonKeys.rest(object, commonKeys.load(&d.Shared, object))
+	for _, m := range commonKeys {
+		x, odd := d.Values[m.name]
+		if !odd {
 			continue
 		}
 		if d.Shared.Extra == nil {
 			d.Shared.Extra = make(map[string]any)
 		}
-		d.Shared.Extra[k] = v
-		delete(object, k)
+		d.Shared.Extra[m.name] = x
+		delete(d.Values, m.name)
 	}
-	d.Values = rest(object)
+	if len(d.Values) == 0 {
+		d.Values = nil
+	}
 	return d
 }
 
@@ -219,8 +222,7 @@ func (p *Properties) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	*p = Properties{}
-	propertiesKeys.load(p, object)
-	p.Extra = rest(object)
+	p.Extra = propertiesKeys.rest(object, propertiesKeys.load(p, object))
 	return nil
 }
 
@@ -234,8 +236,7 @@ func (d *Device) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	*d = Device{}
-	deviceKeys.load(d, object)
-	d.Extra = rest(object)
+	d.Extra = deviceKeys.rest(object, deviceKeys.load(d, object))
 	return nil
 }
 
@@ -258,14 +259,6 @@ func readObject(text []byte) (map[string]any, error) {
 		return nil, err
 	}
 	return v.(map[string]any), nil
-}
-
-// rest is what an object still holds, nil if that is nothing.
-func rest(object map[string]any) map[string]any {
-	if len(object) == 0 {
-		return nil
-	}
-	return object
 }
 
 func firstOf(errs ...error) error {

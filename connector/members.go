@@ -242,28 +242,46 @@ func toList[S any](x any, convert func(any) (S, bool, bool)) (list []S, exact, o
 // table is the members of a type, in the order in which they are written.
 type table[T any] []member[T]
 
-// load sets the fields of v from an object, and takes out of it what they say
-// exactly. Missing has a bit for each member, of those always written, that is
-// not there. Bad names a member that is of a wrong type; it stays in the object.
-func (t table[T]) load(v *T, object map[string]any) (missing uint32, bad string) {
+// loaded is what load found, as sets of members.
+type loaded struct {
+	exact   uint32 // the field says all of it
+	missing uint32 // it is not there, although it is always written
+	bad     string // a key whose value is of a wrong type, if there is one
+}
+
+// load sets the fields of v from an object.
+func (t table[T]) load(v *T, object map[string]any) (l loaded) {
 	for i := range t {
 		m := &t[i]
 		x, there := object[m.name]
 		if !there {
 			if m.always {
-				missing |= 1 << i
+				l.missing |= 1 << i
 			}
 			continue
 		}
 		exact, ok := m.load(v, x)
-		if !ok && bad == "" {
-			bad = m.name
-		}
-		if ok && exact && (m.always || !m.zero(v)) {
-			delete(object, m.name)
+		switch {
+		case !ok:
+			l.bad = m.name
+		case exact && (m.always || !m.zero(v)):
+			l.exact |= 1 << i
 		}
 	}
-	return missing, bad
+	return l
+}
+
+// rest takes out of an object what the fields say. It gives nil if that was all.
+func (t table[T]) rest(object map[string]any, l loaded) map[string]any {
+	for i := range t {
+		if l.exact&(1<<i) != 0 {
+			delete(object, t[i].name)
+		}
+	}
+	if len(object) == 0 {
+		return nil
+	}
+	return object
 }
 
 // append writes the members of v, separated by commas, into an object that is

@@ -31,24 +31,31 @@ func attachTwice(w *world) {
 	w.detach(first)
 }
 
-// attachTogether attaches one volume from several goroutines.
+// attachTogether attaches one volume from several goroutines, some times.
 func attachTogether(w *world) {
-	r := w.volume()
-	devices := make([]*connector.Device, 4)
-	var wg sync.WaitGroup
-	for i := range devices {
-		wg.Go(func() {
-			var err error
-			devices[i], err = w.conn.Attach(w.Context(), r)
-			assert.NoError(w, err)
-		})
+	for range 5 {
+		r := w.volume()
+		before := w.paths(r)
+		devices := make([]*connector.Device, 8)
+		var wg sync.WaitGroup
+		start := make(chan struct{})
+		for i := range devices {
+			wg.Go(func() {
+				<-start
+				var err error
+				devices[i], err = w.conn.Attach(w.Context(), r)
+				assert.NoError(w, err)
+			})
+		}
+		close(start)
+		wg.Wait()
+		for _, d := range devices {
+			require.Equal(w, devices[0], d)
+		}
+		r.Device = devices[0]
+		w.detach(r)
+		require.Equal(w, before, w.paths(r))
 	}
-	wg.Wait()
-	for _, d := range devices {
-		require.Equal(w, devices[0], d)
-	}
-	r.Device = devices[0]
-	w.detach(r)
 }
 
 func attachAgain(w *world) {

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"reflect"
 	"runtime/pprof"
 	"strconv"
 	"strings"
@@ -115,7 +114,8 @@ func requestStays(w *world) {
 		with.Device = d
 		for _, name := range []string{"Attach", "Paths", "Extend", "Detach", "Detach"} {
 			for _, r := range []connector.Request{r, with} {
-				before := deepCopy(reflect.ValueOf(r)).Interface()
+				before := r
+				before.Info, before.Device = r.Info.Clone(), r.Device.Clone()
 				// After the first Detach, that there is nothing is fine.
 				if err := calls[name](w.Context(), w.conn, r); err != nil {
 					require.ErrorIs(w, err, connector.ErrNotFound, name)
@@ -142,7 +142,7 @@ func noGoroutineStays(w *world) {
 		ended, cancel := context.WithTimeout(ctx, 50*time.Microsecond)
 		defer cancel()
 		if _, err := w.conn.Attach(ended, r); err == nil {
-			w.detach(r)
+			require.NoError(w, w.conn.Detach(ctx, r))
 		}
 	})
 	label := strconv.Quote(key) + ":" + strconv.Quote(w.Name())
@@ -170,44 +170,4 @@ func noGoroutineStays(w *world) {
 		case <-time.After(time.Millisecond):
 		}
 	}
-}
-
-// deepCopy copies what v points to as well. Requests are plain data.
-func deepCopy(v reflect.Value) reflect.Value {
-	c := reflect.New(v.Type()).Elem()
-	switch v.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		if v.IsNil() {
-			return c
-		}
-		if v.Kind() == reflect.Interface {
-			c.Set(deepCopy(v.Elem()))
-			return c
-		}
-		c.Set(reflect.New(v.Type().Elem()))
-		c.Elem().Set(deepCopy(v.Elem()))
-	case reflect.Struct:
-		for i := range v.NumField() {
-			c.Field(i).Set(deepCopy(v.Field(i)))
-		}
-	case reflect.Slice:
-		if v.IsNil() {
-			return c
-		}
-		c.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
-		for i := range v.Len() {
-			c.Index(i).Set(deepCopy(v.Index(i)))
-		}
-	case reflect.Map:
-		if v.IsNil() {
-			return c
-		}
-		c.Set(reflect.MakeMap(v.Type()))
-		for it := v.MapRange(); it.Next(); {
-			c.SetMapIndex(it.Key(), deepCopy(it.Value()))
-		}
-	default:
-		c.Set(v)
-	}
-	return c
 }

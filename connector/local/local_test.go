@@ -112,6 +112,7 @@ func TestPlainDetach(t *testing.T) {
 	require.NoError(t, c.Detach(t.Context(), r), "not ours to open")
 
 	dataIn(r).Shared.AccessMode = connector.ReadOnly
+	require.NoError(t, os.Chmod(path, 0o600))
 	require.NoError(t, os.Truncate(path, 4*mib))
 	require.NoError(t, os.Chmod(path, 0o400))
 	d, err := c.Attach(t.Context(), r)

@@ -46,8 +46,8 @@ func (c *local) attachLoop(ctx context.Context, b backing, least int64) (*connec
 	if err != nil {
 		return nil, err
 	}
-	for i := range found {
-		l := &found[i]
+	if len(found) > 0 {
+		l := &found[0]
 		// The file may have grown since, and the call that was to say so was cut off.
 		size, err := c.grow(l)
 		if err == nil {

@@ -203,7 +203,7 @@ func TestLoopOfOthers(t *testing.T) {
 
 	f, err := os.Open(theirs.Path)
 	require.NoError(t, err)
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	_, err = status(f)
 	require.NoError(t, err, "it has its file still")
 }
@@ -220,7 +220,7 @@ func TestLoopInUse(t *testing.T) {
 			path := attach(t, c, r)
 			user, err := os.OpenFile(path, os.O_RDWR|flag, 0)
 			require.NoError(t, err)
-			defer user.Close() //nolint:errcheck // closed below
+			defer user.Close()
 
 			err = c.Detach(t.Context(), r)
 			require.ErrorIs(t, err, connector.ErrInUse)
@@ -308,10 +308,10 @@ func TestLoopHalfMade(t *testing.T) {
 	made := func(name string) string {
 		control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 		require.NoError(t, err)
-		defer control.Close() //nolint:errcheck // nothing is written
+		defer control.Close()
 		file, err := os.OpenFile(b.path, os.O_RDWR, 0)
 		require.NoError(t, err)
-		defer file.Close() //nolint:errcheck // nothing is written
+		defer file.Close()
 		info := loopInfo{}
 		copy(info.FileName[:], name)
 		for {

@@ -68,14 +68,14 @@ type Error struct {
 
 // Error says which command failed, how, and what it wrote about it.
 func (e *Error) Error() string {
-	text := e.Command
+	parts := []string{e.Command}
 	for _, c := range e.causes {
-		text += ": " + c.Error()
+		parts = append(parts, c.Error())
 	}
 	if len(e.Result.Stderr) > 0 {
-		text += ": " + string(e.Result.Stderr)
+		parts = append(parts, string(e.Result.Stderr))
 	}
-	return text
+	return strings.Join(parts, ": ")
 }
 
 // Unwrap returns the causes.

@@ -141,7 +141,7 @@ func NotInstalled(name string) error {
 type notInstalled string
 
 func (n notInstalled) Error() string        { return "program " + string(n) + " is not installed" }
-func (n notInstalled) Is(target error) bool { return target == exec.ErrNotFound } //nolint:errorlint // Is compares
+func (n notInstalled) Is(target error) bool { return target == exec.ErrNotFound }
 
 // wait waits for the end of the process, and sees to it when ctx ends.
 func (p *process) wait(ctx context.Context) error {
@@ -185,7 +185,7 @@ func (p *process) ended() bool {
 // then the helper is asked to.
 func (p *process) signal(sig syscall.Signal) {
 	group := p.cmd.Process.Pid
-	if err := syscall.Kill(-group, sig); err != syscall.EPERM || len(p.helper) == 0 { //nolint:errorlint // a bare errno
+	if err := syscall.Kill(-group, sig); err != syscall.EPERM || len(p.helper) == 0 {
 		return
 	}
 	words := append(slices.Clone(p.helper), "kill", fmt.Sprintf("-%d", sig), "--", fmt.Sprintf("-%d", group))

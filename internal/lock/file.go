@@ -208,7 +208,7 @@ func setLock(file *os.File, at int64, kind int16) error {
 	var lockErr error
 	err = conn.Control(func(fd uintptr) {
 		for {
-			if lockErr = syscall.FcntlFlock(fd, ofdSetlk, &lk); lockErr != syscall.EINTR { //nolint:errorlint // a bare errno
+			if lockErr = syscall.FcntlFlock(fd, ofdSetlk, &lk); lockErr != syscall.EINTR {
 				return
 			}
 		}

@@ -114,8 +114,9 @@ func TestFileGivesUp(t *testing.T) {
 	}
 	// Who gave up left nothing behind.
 	unlock()
-	unlock, err = other.Lock(t.Context(), "scan")
+	again, err := other.Lock(t.Context(), "scan")
 	require.NoError(t, err)
+	again()
 }
 
 func TestFileClosed(t *testing.T) {

@@ -45,7 +45,7 @@ func TestWrongTagsPanic(t *testing.T) {
 	}
 	type noTag struct{ A string }
 	type misspelt struct {
-		A string `option:"a" defualt:"x"`
+		A string `option:"a" dflt:"x"`
 	}
 	type required struct {
 		A string `option:"a" required:"yes"`
@@ -81,7 +81,7 @@ func TestWrongTagsPanic(t *testing.T) {
 	for what, describe := range map[string]func() []optdecode.Option{
 		"twice.*name a twice":                          optdecode.Describe[twice],
 		"A: has no option tag":                         optdecode.Describe[noTag],
-		"A: has the unknown tag def":                   optdecode.Describe[misspelt],
+		"A: has the unknown tag dflt":                  optdecode.Describe[misspelt],
 		"A: required is neither":                       optdecode.Describe[required],
 		"A: is both required":                          optdecode.Describe[ignored],
 		"A: default: given \"x\", want a whole number": optdecode.Describe[badDefault],

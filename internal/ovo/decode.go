@@ -42,10 +42,10 @@ func (s *Schema[T]) data(d *Decoder, version string, relation func(*Decoder, str
 	if err := d.Object(r.member); err != nil {
 		return nil, err
 	}
+	r.missing() // before the late fields, which are to see what all others say
 	if err := r.readLate(); err != nil {
 		return nil, err
 	}
-	r.missing()
 	r.wire.Extra = lastOfEach(r.wire.Extra)
 	if version != s.Version || len(r.wire.Odd) > 0 || len(r.wire.Extra) > 0 {
 		r.wire.Version = version
