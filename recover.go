@@ -122,22 +122,29 @@ func (r *recovery) settle(ctx context.Context, kind, id, volumeID, was string, d
 	if free {
 		defer unlock()
 		now, err := do()
-		if err != nil {
+		switch {
+		case errors.Is(err, errSettled):
+			return
+		case err != nil:
 			d.Err = err
-		} else {
+		default:
 			d.Now = now
 		}
 	}
 	r.done = append(r.done, d)
 }
 
-// Each of the following reads its record again under the lock, because it may
-// have been settled since it was listed, and returns the new status.
+// errSettled says that a record needs nothing any more: whoever worked on it when
+// it was listed is done.
+var errSettled = errors.New("settled meanwhile")
+
+// Each of the following reads its record again under the lock and returns the
+// new status.
 
 func (r *recovery) volume(ctx context.Context, id string) (string, error) {
 	rec, err := r.b.lib.readVolume(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return "", nil
+		return "", errSettled
 	}
 	if err != nil {
 		return "", err
@@ -164,7 +171,7 @@ func (r *recovery) volume(ctx context.Context, id string) (string, error) {
 			return v.Status(), err
 		}
 	}
-	return rec.Status, nil
+	return "", errSettled
 }
 
 func (r *recovery) remove(ctx context.Context, v *Volume, rec *drivers.Volume) error {
@@ -213,7 +220,7 @@ func (r *recovery) revert(ctx context.Context, v *Volume, rec *drivers.Volume) (
 func (r *recovery) snapshot(ctx context.Context, id string) (string, error) {
 	rec, err := r.b.lib.readSnapshot(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return "", nil
+		return "", errSettled
 	}
 	if err != nil {
 		return "", err
@@ -228,13 +235,13 @@ func (r *recovery) snapshot(ctx context.Context, id string) (string, error) {
 		}
 		return "", s.delete(ctx, r.b, rec, vol)
 	}
-	return rec.Status, nil
+	return "", errSettled
 }
 
 func (r *recovery) connection(ctx context.Context, id string) (string, error) {
 	rec, err := r.b.lib.readConnection(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return "", nil
+		return "", errSettled
 	}
 	if err != nil {
 		return "", err
@@ -264,7 +271,7 @@ func (r *recovery) connection(ctx context.Context, id string) (string, error) {
 		done.Device, done.AttachStatus = nil, persistence.AttachAttached
 		return done.AttachStatus, c.write(ctx, rec, &done)
 	}
-	return rec.AttachStatus, nil
+	return "", errSettled
 }
 
 // detach takes off this host what an attach that was cut off left.

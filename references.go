@@ -27,8 +27,10 @@ const maxReferences = 16
 // resolve returns the options with all references replaced.
 func resolve(options map[string]any, r drivers.Registration, global map[string]any) (map[string]any, error) {
 	refs := references{own: options, global: global, defaults: map[string]string{}}
+	shown := map[string]bool{} // may be quoted: known, and no secret
 	for _, o := range r.Options {
 		refs.defaults[o.Name] = o.Default
+		shown[o.Name] = !o.Secret
 	}
 	resolved := make(map[string]any, len(options))
 	var errs []error
@@ -38,6 +40,9 @@ func resolve(options map[string]any, r drivers.Registration, global map[string]a
 			continue
 		}
 		value, err := refs.value(options[name], maxReferences)
+		if err != nil && !shown[name] { // the error has a part of the value
+			err = invalid("it has a $ that starts no valid reference; write $$ for a dollar sign")
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("option %s: %w", name, err))
 			continue

@@ -62,8 +62,13 @@ func (r *runner) Run(ctx context.Context, c Command) (Result, error) {
 	start := time.Now()
 	result, err := command.Run(ctx, run)
 	if r.log.Enabled(ctx, slog.LevelDebug) {
-		r.log.LogAttrs(ctx, slog.LevelDebug, "ran command", slog.String("command", run.String()),
-			slog.Int("code", result.Code), slog.Duration("took", time.Since(start)), slog.Any("error", err))
+		attrs := []slog.Attr{
+			slog.String("command", run.String()), slog.Int("code", result.Code), slog.Duration("took", time.Since(start)),
+		}
+		if err != nil {
+			attrs = append(attrs, slog.Any("error", err))
+		}
+		r.log.LogAttrs(ctx, slog.LevelDebug, "ran command", attrs...)
 	}
 	return Result(result), err
 }

@@ -27,7 +27,7 @@ func shown(values ...any) string {
 			fmt.Fprintf(&b, verb+"\n", struct{ V any }{v})
 		}
 		for _, h := range []slog.Handler{slog.NewJSONHandler(&b, nil), slog.NewTextHandler(&b, nil)} {
-			slog.New(h).Info("m", "v", v, slog.Group("g", "v", v))
+			slog.New(h).Info("m", slog.Any("v", v), slog.Group("g", slog.Any("v", v)))
 		}
 	}
 	return b.String()

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocinder/cinderlib/connector"
+	"github.com/gocinder/cinderlib/internal/ovo"
 )
 
 func value(tb testing.TB, text []byte) any {
@@ -45,23 +46,27 @@ func survives[T any](t *testing.T, text string) *T {
 	return v
 }
 
-// inside calls fn for every value of a key, wherever it is in a document.
-func inside(text []byte, key string, fn func(text []byte)) {
-	var list []json.RawMessage
-	if json.Unmarshal(text, &list) == nil {
-		for _, x := range list {
-			inside(x, key, fn)
+// inside calls fn for every object that is the value of a key, wherever it is in
+// a document.
+func inside(tb testing.TB, text []byte, key string, fn func(text []byte)) {
+	tb.Helper()
+	d := ovo.NewDecoder(text)
+	var walk func(found bool) error
+	walk = func(found bool) error {
+		switch d.Kind() {
+		case ovo.KindArray:
+			return d.Array(func(int) error { return walk(false) })
+		case ovo.KindObject:
+			start := d.Offset()
+			err := d.Object(func(k []byte) error { return walk(string(k) == key) })
+			if found {
+				fn(text[start:d.Offset()])
+			}
+			return err
 		}
-		return
+		return d.Skip()
 	}
-	var object map[string]json.RawMessage
-	_ = json.Unmarshal(text, &object)
-	for k, x := range object {
-		if k == key && x[0] == '{' {
-			fn(x)
-		}
-		inside(x, key, fn)
-	}
+	require.NoError(tb, walk(false))
 }
 
 func TestPartsOfPythonSurvive(t *testing.T) {
@@ -72,16 +77,16 @@ func TestPartsOfPythonSurvive(t *testing.T) {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		inside(text, "conn", func(text []byte) {
+		inside(t, text, "conn", func(text []byte) {
 			total++
 			i := survives[connector.ConnInfo](t, string(text))
 			assert.IsType(t, &connector.ISCSIData{}, i.Data)
 		})
-		inside(text, "connector", func(text []byte) {
+		inside(t, text, "connector", func(text []byte) {
 			p := survives[connector.Properties](t, string(text))
 			assert.NotEmpty(t, p.SystemUUID)
 		})
-		inside(text, "device", func(text []byte) {
+		inside(t, text, "device", func(text []byte) {
 			d := survives[connector.Device](t, string(text))
 			assert.Equal(t, "/dev/sdz", d.Path)
 			assert.Empty(t, d.Extra)
@@ -89,8 +94,6 @@ func TestPartsOfPythonSurvive(t *testing.T) {
 	}
 	assert.Greater(t, total, 40)
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func TestConnInfo(t *testing.T) {
 	t.Parallel()
@@ -103,13 +106,13 @@ func TestConnInfo(t *testing.T) {
 			TargetPortals: []string{"p1", "p2"}, TargetIQNs: []string{"i1", "i2"}, TargetLUNs: []int{0, 1},
 			AuthMethod: "CHAP", AuthUsername: "u", AuthPassword: "s3cret",
 			Shared: connector.Common{
-				VolumeID: "v", AccessMode: connector.ReadOnly, Discard: ptr(false), Encrypted: ptr(true), DeviceWWIDs: []string{"naa.1"},
+				VolumeID: "v", AccessMode: connector.ReadOnly, Discard: new(false), Encrypted: new(true), DeviceWWIDs: []string{"naa.1"},
 			},
 		}},
 		`{"driver_volume_type":"fibre_channel","data":{"target_discovered":false,"target_wwn":["a","b"],"target_lun":3,` +
 			`"initiator_target_map":{"i":["a"],"j":["b"]},"enable_wildcard_scan":false,"addressing_mode":"SAM2"}}`: {
 			Protocol: "fibre_channel", Data: &connector.FCData{
-				TargetWWNs: []string{"a", "b"}, TargetLUN: 3, EnableWildcardScan: ptr(false), AddressingMode: "SAM2",
+				TargetWWNs: []string{"a", "b"}, TargetLUN: 3, EnableWildcardScan: new(false), AddressingMode: "SAM2",
 				InitiatorTargetMap: map[string][]string{"i": {"a"}, "j": {"b"}},
 			},
 		},
@@ -186,7 +189,7 @@ func TestOddValuesAreRead(t *testing.T) {
 
 	i = survives[connector.ConnInfo](t, `{"driver_volume_type":"iscsi","data":{"target_lun":"first","target_portal":"p","discard":true}}`)
 	assert.IsType(t, &connector.RawData{}, i.Data)
-	assert.Equal(t, true, *i.Data.Common().Discard)
+	assert.True(t, *i.Data.Common().Discard)
 }
 
 func TestDataByItself(t *testing.T) {

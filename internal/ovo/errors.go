@@ -3,6 +3,7 @@
 package ovo
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,11 +19,11 @@ type located struct {
 
 func (e *located) Error() string {
 	var b strings.Builder
-	for i := len(e.path) - 1; i >= 0; i-- {
-		if b.Len() > 0 && e.path[i][0] != '[' {
+	for _, step := range slices.Backward(e.path) {
+		if b.Len() > 0 && step[0] != '[' {
 			b.WriteByte('.')
 		}
-		b.WriteString(e.path[i])
+		b.WriteString(step)
 	}
 	if b.Len() > 0 {
 		b.WriteString(": ")

@@ -88,7 +88,7 @@ func TestAppendValue(t *testing.T) {
 	for _, v := range []any{math.NaN(), math.Inf(1), json.Number("1x"), json.Number(""), func() {}, make(chan int)} {
 		got, err := ovo.AppendValue(nil, map[string]any{"a": []any{v, 1}})
 		require.ErrorIs(t, err, fault.ErrInvalid)
-		assert.Equal(t, `{"a":[null,1]}`, string(got))
+		assert.JSONEq(t, `{"a":[null,1]}`, string(got))
 	}
 	many, want := map[string]string{}, `{`
 	for i := range 40 {

@@ -214,8 +214,7 @@ func TestTextsAreKeptCompactInASCII(t *testing.T) {
 	t.Parallel()
 	v, err := decode(envelope("Thing", "1.9", ` "never" : { "a b" : [ 1 , "ñ \" 😀" ] } , "more" : " x\\" `))
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"a b":[1,"ñ \" 😀"]}`, string(v.Wire.Odd["never"]))
-	assert.Equal(t, `{"a b":[1,"\u00f1 \" \ud83d\ude00"]}`, string(v.Wire.Odd["never"]))
+	assert.Equal(t, json.RawMessage(`{"a b":[1,"\u00f1 \" \ud83d\ude00"]}`), v.Wire.Odd["never"])
 	assert.Equal(t, []ovo.Extra{{Name: "more", Value: json.RawMessage(`" x\\"`)}}, v.Wire.Extra)
 	raw := envelope("Thing", "1.9", `"size":1`)
 	kept, err := decode(raw)
@@ -320,8 +319,9 @@ func TestWireShowsNothing(t *testing.T) {
 		Extra: []ovo.Extra{{Name: "more", Value: json.RawMessage(`"s3cret"`)}},
 	}
 	var log strings.Builder
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "w", w, "t", thing{Wire: w, Key: "s3cret"})
-	slog.New(slog.NewTextHandler(&log, nil)).Info("m", "w", w, "t", thing{Wire: w, Key: "s3cret"})
+	for _, h := range []slog.Handler{slog.NewJSONHandler(&log, nil), slog.NewTextHandler(&log, nil)} {
+		slog.New(h).Info("m", slog.Any("w", w), slog.Any("t", thing{Wire: w, Key: "s3cret"}))
+	}
 	marshalled, err := json.Marshal(w)
 	require.NoError(t, err)
 	for _, text := range []string{
