@@ -36,7 +36,7 @@ type ConnInfo struct {
 }
 
 // Data is the part of ConnInfo that the transport defines: one of ISCSIData,
-// FCData, RBDData, LocalData, by pointer, or RawData for any other.
+// FCData, RBDData, LocalData or, for any other, RawData, by pointer.
 type Data interface {
 	// Common gives what every transport has; a change in it is a change in the
 	// Data.
@@ -123,7 +123,8 @@ type LocalData struct {
 	Shared Common `json:"-"` // its fields stand among these
 }
 
-// RawData is the data of a transport that has no type here.
+// RawData is the data of a transport that has no type here, and data from JSON
+// that does not fit the type of its transport.
 type RawData struct {
 	Values map[string]any // without what Shared has
 

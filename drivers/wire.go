@@ -16,9 +16,8 @@ func VolumeSchema() *ovo.Schema[Volume] { return volumeSchema() }
 // SnapshotSchema is how snapshots are written in JSON. Its relation is volume.
 func SnapshotSchema() *ovo.Schema[Snapshot] { return snapshotSchema() }
 
-// The versions are those of Cinder 21 (Zed), the last whose objects cinderlib
-// was released with. Order and names are those of its object classes; the
-// schemas list every field, so that what is not listed is of a later version.
+// Versions, names and order are those of the object classes of Cinder 21 (Zed).
+// All their fields are here; what is not listed is of a later version.
 
 var volumeSchema = sync.OnceValue(func() *ovo.Schema[Volume] {
 	return ovo.New("Volume", "1.9", func(v *Volume) **ovo.Wire { return &v.Wire },

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +128,57 @@ func TestVolumesOfPythonSurvive(t *testing.T) {
 func TestSnapshotsOfPythonSurvive(t *testing.T) {
 	t.Parallel()
 	survives(t, drivers.SnapshotSchema())
+}
+
+// everyField sets one field of a record after the other and looks whether the
+// schema tells the difference, carries it over and writes it.
+func everyField[T any](t *testing.T, s *ovo.Schema[T]) {
+	t.Helper()
+	for i := range reflect.TypeFor[T]().NumField() {
+		name := reflect.TypeFor[T]().Field(i).Name
+		if name == "Wire" {
+			continue
+		}
+		var none, rec, merged T
+		f := reflect.ValueOf(&rec).Elem().Field(i)
+		switch v := f.Addr().Interface().(type) {
+		case *string:
+			*v = "text"
+		case *drivers.Secret:
+			*v = "text"
+		case *bool:
+			*v = true
+		case *int:
+			*v = 7
+		case *time.Time:
+			*v = time.Date(2024, 1, 31, 12, 0, 0, 123456000, time.UTC)
+		case *map[string]string:
+			*v = map[string]string{"a": "b"}
+		case **drivers.VolumeType:
+			*v = &drivers.VolumeType{
+				ID: "a", Name: "b", Description: "c", IsPublic: true, Projects: []string{"d"}, ExtraSpecs: map[string]string{"e": "f"},
+				QoSSpecsID: "g", CreatedAt: time.Unix(1, 0).UTC(), UpdatedAt: time.Unix(2, 0).UTC(), DeletedAt: time.Unix(3, 0).UTC(), Deleted: true,
+				QoS: &drivers.QoSSpecs{
+					ID: "h", Name: "i", Consumer: "j", Specs: map[string]string{"k": "l"},
+					CreatedAt: time.Unix(1, 0).UTC(), UpdatedAt: time.Unix(2, 0).UTC(), DeletedAt: time.Unix(3, 0).UTC(), Deleted: true,
+				},
+			}
+		default:
+			require.Fail(t, "this test knows no such type", name)
+		}
+		assert.Len(t, s.Changed(&none, &rec), 1, name)
+		s.Merge(&merged, &none, &rec)
+		assert.Equal(t, rec, merged, name)
+		back, _, err := rewrite(s, s.Append(nil, &rec, nil))
+		require.NoError(t, err, name)
+		assert.Equal(t, &rec, back, name)
+	}
+}
+
+func TestSchemasHaveEveryField(t *testing.T) {
+	t.Parallel()
+	everyField(t, drivers.VolumeSchema())
+	everyField(t, drivers.SnapshotSchema())
 }
 
 // What Python wrote compactly we write byte for byte: order, escapes, times.

@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -211,6 +213,35 @@ func TestOwnConnections(t *testing.T) {
 	back, _, err := decode(text)
 	require.NoError(t, err)
 	assert.Equal(t, c, back)
+}
+
+func TestSchemaHasEveryField(t *testing.T) {
+	t.Parallel()
+	when := time.Date(2024, 1, 31, 12, 0, 0, 123456000, time.UTC)
+	full := &persistence.Connection{
+		ID: "a", VolumeID: "b", InstanceUUID: "c", AttachedHost: "d", Mountpoint: "e", AttachTime: when, DetachTime: when,
+		AttachStatus: "f", AttachMode: "g", Conn: &connector.ConnInfo{Protocol: "h"}, Connector: &connector.Properties{Host: "i"},
+		Device: &connector.Device{Path: "j"}, CreatedAt: when, UpdatedAt: when, DeletedAt: when, Deleted: true,
+	}
+	for i := range reflect.TypeFor[persistence.Connection]().NumField() {
+		f := reflect.ValueOf(full).Elem().Field(i)
+		name := reflect.TypeFor[persistence.Connection]().Field(i).Name
+		if name == "Wire" {
+			continue
+		}
+		require.False(t, f.IsZero(), name)
+		rec := &persistence.Connection{}
+		reflect.ValueOf(rec).Elem().Field(i).Set(f)
+		assert.NotEmpty(t, persistence.Changed(&persistence.Connection{}, rec), name)
+		if name != "ID" {
+			merged, err := persistence.Merge(&persistence.Connection{}, &persistence.Connection{}, rec)
+			require.NoError(t, err, name)
+			assert.Equal(t, rec, merged, name)
+		}
+	}
+	back, _, err := decode(encode(full, nil))
+	require.NoError(t, err)
+	assert.Equal(t, full, back)
 }
 
 func TestWrongConnections(t *testing.T) {

@@ -28,6 +28,7 @@ type memory struct {
 
 	mu        sync.Mutex
 	busy      atomic.Int32
+	slow      atomic.Bool // has been
 	volumes   map[string]*object
 	snapshots map[string]*object
 	secrets   int
@@ -139,7 +140,9 @@ func (m *memory) is(broken string) bool { return m.broken == broken }
 // enter begins a call.
 func (d driver) enter(ctx context.Context) (func(), error) {
 	if d.is("context ignored") {
-		<-time.After(late + late/2)
+		if _, midway := ctx.Deadline(); (midway || ctx.Err() != nil) && d.slow.CompareAndSwap(false, true) {
+			<-time.After(late + late/2)
+		}
 	} else if err := ctx.Err(); err != nil {
 		return nil, err
 	}
