@@ -106,7 +106,7 @@ func (l *Library) openBackend(ctx context.Context, name string, options Options)
 	common, _ := drivers.DecodeCommon(resolved)
 	b := &Backend{
 		lib: l, name: name, options: maps.Clone(options), registration: registration, common: common,
-		log: l.log.With("backend", name),
+		log: l.log.With(slog.String("backend", name)),
 	}
 	b.driver, err = registration.Open(ctx, drivers.Env{
 		Backend:  name,

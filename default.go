@@ -45,7 +45,7 @@ func Default() *Library {
 
 // NewBackend is Library.NewBackend of the default Library.
 func NewBackend(ctx context.Context, options Options) (*Backend, error) {
-	return Default().NewBackend(ctx, options)
+	return Default().NewBackend(ctx, options) //nolint:contextcheck // Default makes a Library without I/O
 }
 
 // Backends is Library.Backends of the default Library.
@@ -53,11 +53,13 @@ func Backends() map[string]*Backend { return Default().Backends() }
 
 // Load is Library.Load of the default Library.
 func Load(ctx context.Context, data []byte, opts ...LoadOption) ([]Object, error) {
-	return Default().Load(ctx, data, opts...)
+	return Default().Load(ctx, data, opts...) //nolint:contextcheck // as above
 }
 
 // JSON is Library.MarshalJSON of the default Library.
 func JSON() ([]byte, error) { return Default().MarshalJSON() }
 
 // Dump is Library.Dump of the default Library.
-func Dump(ctx context.Context) ([]byte, error) { return Default().Dump(ctx) }
+func Dump(ctx context.Context) ([]byte, error) {
+	return Default().Dump(ctx) //nolint:contextcheck // as above
+}

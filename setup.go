@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -265,9 +266,7 @@ func (l *Library) Backends() map[string]*Backend {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all := make(map[string]*Backend, len(l.backends))
-	for name, b := range l.backends {
-		all[name] = b
-	}
+	maps.Copy(all, l.backends)
 	return all
 }
 

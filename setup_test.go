@@ -334,7 +334,7 @@ func TestNoSecretShows(t *testing.T) {
 	lib, err := cinderlib.New(
 		cinderlib.WithLogger(slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 		cinderlib.WithDriver(drivers.NewRegistration("canary", func(_ context.Context, env drivers.Env, o sampleOptions) (drivers.Driver, error) {
-			env.Log.Info("open", "options", fmt.Sprintf("%+v", o))
+			env.Log.Info("open", slog.Any("options", o))
 			fmt.Fprintf(&out, "%v %+v %#v", o, o, o)
 			return &canaryDriver{newNoop(env.Backend)}, nil
 		})))
@@ -378,7 +378,7 @@ func TestNoSecretShows(t *testing.T) {
 			fmt.Fprintf(&out, verb, o)
 		}
 		lib2 := slog.New(slog.NewTextHandler(&out, nil))
-		lib2.Info("object", "o", o)
+		lib2.Info("object", slog.Any("o", o))
 	}
 	assert.Greater(t, out.Len(), 5000)
 	assert.NotContains(t, out.String(), canary)

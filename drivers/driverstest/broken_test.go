@@ -41,7 +41,7 @@ func breakages() map[string][]string {
 		"dependents unmarked":          {"Dependents"},
 		"delete snapshot needs volume": {"SnapshotDelete", "Unknown"},
 		"unknown inspected":            {"Unknown", "Create", "Delete"},
-		"secret renewed":               {"Export", "Connect"},
+		"secret renewed":               {"Export"},
 		"unexport needs volume":        {"Export", "Unknown"},
 		"lun moves":                    {"Connect", "ConnectTwoHosts", "ConnectOneHostTwice"},
 		"attachment changed":           {"Connect"},

@@ -6,7 +6,6 @@ import (
 	"errors"
 
 	"github.com/google/uuid"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocinder/cinderlib/connector"
@@ -28,7 +27,7 @@ func testExport(s *suite) {
 	for _, c := range []calls{s.calls, s.open()} {
 		u, err := c.Export(s.Context(), stored)
 		require.NoError(s, err, "Export again")
-		assert.Equal(s, stored, available(stored, u), "what is there is kept, secrets included")
+		s.assertSame(stored, available(stored, u), "what is there is kept, secrets included")
 	}
 	for _, c := range []calls{s.calls, s.calls, s.open()} {
 		require.NoError(s, c.Unexport(s.Context(), stored), "Unexport again")
@@ -60,9 +59,9 @@ func testConnect(s *suite) {
 	for _, c := range []calls{s.calls, s.open()} {
 		again, err := c.Connect(s.Context(), stored, a)
 		require.NoError(s, err)
-		assert.True(s, same(first, again), "a second Connect of the same host gives the same answer:\n%#v\n%#v", first.Data, again.Data)
+		s.assertSameInfo(first, again, "a second Connect of the same host gives the same answer")
 	}
-	assert.True(s, same(kept, first), "an answer given is not changed afterwards")
+	s.assertSameInfo(kept, first, "an answer given is not changed afterwards")
 	if s.hasData() {
 		s.reach(first, func(d Data) { s.write(d, 1, 1) })
 	}
@@ -117,7 +116,7 @@ func testConnectTwoHosts(s *suite) {
 	}
 	again, err := s.Connect(s.Context(), stored, s.sameAttachment(b))
 	require.NoError(s, err)
-	assert.True(s, same(second, again), "the connection of the other host is as before:\n%#v\n%#v", second.Data, again.Data)
+	s.assertSameInfo(second, again, "the connection of the other host is as before")
 	b.Others = nil
 	require.NoError(s, s.Disconnect(s.Context(), stored, b))
 	s.assertAccess(v, 1, false)
@@ -151,7 +150,7 @@ func testConnectOneHostTwice(s *suite) {
 	b := s.attachment(0, s.host(0))
 	second, err := s.Connect(s.Context(), stored, b)
 	require.NoError(s, err, "the same host once more")
-	assert.True(s, same(first, second), "the same host is given the same answer:\n%#v\n%#v", first.Data, second.Data)
+	s.assertSameInfo(first, second, "the same host is given the same answer")
 	a.Others = []*connector.Properties{s.host(0)}
 	require.NoError(s, s.Disconnect(s.Context(), stored, a))
 	s.assertAccess(v, 0, true)

@@ -155,7 +155,7 @@ func testManageForeign(s *suite) {
 	for _, c := range []calls{s.calls, s.open()} {
 		u, err := c.ManageVolume(s.Context(), v, ref)
 		require.NoError(s, err, "a volume that has been taken over already")
-		assert.Equal(s, stored, available(v, u), "the update of a repeated ManageVolume says the same")
+		s.assertSame(stored, available(v, u), "the update of a repeated ManageVolume says the same")
 	}
 	_, err = s.ManageVolume(s.Context(), s.volume(2), ref)
 	require.Error(s, err, "a second volume cannot take it over")

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocinder/cinderlib/drivers"
@@ -27,7 +26,7 @@ func testSnapshot(s *suite) {
 	for _, c := range []calls{s.calls, second} {
 		u, err := c.CreateSnapshot(s.Context(), snap, v)
 		require.NoError(s, err, "a snapshot that is there is taken as made")
-		assert.Equal(s, snapAvailable(snap, first), snapAvailable(snap, u), "the update of a repeated CreateSnapshot says the same")
+		s.assertSame(snapAvailable(snap, first), snapAvailable(snap, u), "the update of a repeated CreateSnapshot says the same")
 	}
 	stored := snapAvailable(snap, first)
 	s.fill(v, 2)
@@ -43,7 +42,7 @@ func testSnapshot(s *suite) {
 	for _, c := range []calls{s.calls, second} {
 		u, err := c.VolumeFromSnapshot(s.Context(), n, stored, v)
 		require.NoError(s, err, "a volume that is there is taken as made")
-		assert.Equal(s, made, available(n, u), "the update of a repeated VolumeFromSnapshot says the same")
+		s.assertSame(made, available(n, u), "the update of a repeated VolumeFromSnapshot says the same")
 	}
 	s.fill(made, 3)
 	again := s.volume(1)

@@ -4,6 +4,7 @@ package driverstest
 
 import (
 	"context"
+	"reflect"
 	"testing"
 	"time"
 
@@ -117,6 +118,23 @@ func snapAvailable(snap *drivers.Snapshot, u *drivers.SnapshotUpdate) *drivers.S
 	u.Apply(n)
 	n.Status = drivers.StatusAvailable
 	return n
+}
+
+// assertSame checks that two records, or the data of two connections, are equal.
+func (s *suite) assertSame(want, got any, what string) {
+	s.Helper()
+	if !reflect.DeepEqual(want, got) {
+		s.Errorf("%s: %s", what, differences(want, got))
+	}
+}
+
+// assertSameInfo checks that two answers to the same Connect are equal.
+func (s *suite) assertSameInfo(want, got *connector.ConnInfo, what string) {
+	s.Helper()
+	s.requireInfo(got)
+	require.Equal(s, want.Protocol, got.Protocol, what)
+	require.IsType(s, want.Data, got.Data, what)
+	s.assertSame(want.Data, got.Data, what)
 }
 
 // bytes is what a volume of size GiB has on this array.

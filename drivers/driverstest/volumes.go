@@ -57,7 +57,7 @@ func testCreate(s *suite) {
 		require.NoError(s, err, "a volume that is there is taken as made")
 		again := available(v, u)
 		s.requireSize(again, 1)
-		assert.Equal(s, available(v, first), again, "the update of a repeated CreateVolume says the same")
+		s.assertSame(available(v, first), again, "the update of a repeated CreateVolume says the same")
 	}
 	stored := available(v, first)
 	if s.hasData() {
@@ -214,7 +214,7 @@ func testClone(s *suite) {
 	for _, c := range []calls{s.calls, s.open()} {
 		u, err := c.CloneVolume(s.Context(), v, src)
 		require.NoError(s, err, "a clone that is there is taken as made")
-		assert.Equal(s, stored, available(v, u), "the update of a repeated CloneVolume says the same")
+		s.assertSame(stored, available(v, u), "the update of a repeated CloneVolume says the same")
 		s.requireFilled(stored, 1, 1)
 	}
 	s.fill(stored, 2)

@@ -51,19 +51,17 @@ func (c *Config) inlineValue(backend map[string]any, value any) (any, error) {
 }
 
 func (c *Config) inline(backend map[string]any, text string, depth int) (string, error) {
-	var fault error
+	var first error
 	out := reference.ReplaceAllStringFunc(text, func(found string) string {
 		value, ok := c.refersTo(backend, found)
-		if !ok {
+		if !ok || first != nil {
 			return found
 		}
 		inner, err := c.nested(backend, value, depth)
-		if err != nil {
-			fault = err
-		}
+		first = err
 		return inner
 	})
-	return out, fault
+	return out, first
 }
 
 func (c *Config) nested(backend map[string]any, value string, depth int) (string, error) {

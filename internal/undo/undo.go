@@ -6,6 +6,7 @@ package undo
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gocinder/cinderlib/internal/fault"
@@ -40,9 +41,9 @@ func (s *Stack) Unwind(ctx context.Context, grace time.Duration, err *error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	for i := len(s.steps) - 1; i >= 0; i-- {
-		if failed := s.steps[i].do(ctx); failed != nil {
-			*err = fault.Join(*err, fmt.Errorf("undo: %s: %w", s.steps[i].what, failed))
+	for _, step := range slices.Backward(s.steps) {
+		if failed := step.do(ctx); failed != nil {
+			*err = fault.Join(*err, fmt.Errorf("undo: %s: %w", step.what, failed))
 			if s.StopAtFault {
 				break
 			}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package undo_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocinder/cinderlib/internal/undo"
+)
+
+func TestUnwind(t *testing.T) {
+	t.Parallel()
+	errFirst, errUndo := errors.New("first"), errors.New("second")
+	run := func(stop bool, result error) (done []string, err error) {
+		ctx, cancel := context.WithCancel(t.Context())
+		u := undo.Stack{StopAtFault: stop}
+		defer func() {
+			cancel() // what is undone is undone all the same
+			u.Unwind(ctx, time.Minute, &err)
+			u.Unwind(ctx, time.Minute, &err) // and once
+		}()
+		for _, name := range []string{"a", "b", "c"} {
+			u.Push(name, func(ctx context.Context) error {
+				require.NoError(t, ctx.Err())
+				_, bounded := ctx.Deadline()
+				require.True(t, bounded)
+				done = append(done, name)
+				if name == "b" {
+					return errUndo
+				}
+				return nil
+			})
+		}
+		return done, result
+	}
+	// done is read after the deferred steps ran only through the closure's result.
+	var done []string
+	collect := func(stop bool, result error) error {
+		d, err := run(stop, result)
+		done = d
+		return err
+	}
+	require.NoError(t, collect(false, nil))
+	assert.Empty(t, done)
+	err := collect(false, errFirst)
+	require.ErrorIs(t, err, errFirst)
+	require.ErrorIs(t, err, errUndo)
+	assert.Equal(t, "first; undo: b: second", err.Error())
+	assert.Equal(t, []string{"c", "b", "a"}, done)
+	require.ErrorIs(t, collect(true, errFirst), errUndo)
+	assert.Equal(t, []string{"c", "b"}, done)
+}
