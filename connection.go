@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/drivers"
@@ -246,7 +247,7 @@ func (c *Connection) begin(ctx context.Context, op string) (*verb, error) {
 // request is what the connector is told.
 func (c *Connection) request(ctx context.Context) connector.Request {
 	rec := c.get()
-	r := connector.Request{Info: rec.Conn, Device: rec.Device, Multipath: c.UseMultipath()}
+	r := connector.Request{ConnectionID: rec.ID, Info: rec.Conn, Device: rec.Device, Multipath: c.UseMultipath()}
 	if rec.Connector != nil {
 		r.EnforceMultipath = rec.Connector.EnforceMultipath
 	}
@@ -256,6 +257,12 @@ func (c *Connection) request(ctx context.Context) connector.Request {
 	} else if vol, err := c.lib.readVolume(ctx, rec.VolumeID); err == nil {
 		r.SizeBytes = int64(vol.Size) * drivers.GiB
 	}
+	// What cannot be read is taken as shared: a device too many is found by the
+	// next Detach, one too few is somebody's disk.
+	others, err := c.lib.Persistence().Connections(ctx, persistence.ConnectionFilter{VolumeID: rec.VolumeID})
+	r.Shared = err != nil || slices.ContainsFunc(others, func(o *persistence.Connection) bool {
+		return o.ID != rec.ID && o.Device != nil && sameHost(o.Connector, rec.Connector)
+	})
 	return r
 }
 

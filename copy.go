@@ -67,7 +67,7 @@ func (b *Backend) openEnd(ctx context.Context, u *undo.Stack, e drivers.Endpoint
 	if err != nil {
 		return "", err
 	}
-	a := &drivers.Attachment{Host: host, Mode: mode}
+	a := &drivers.Attachment{ID: newID(), Host: host, Mode: mode}
 	u.Push("disconnect", func(ctx context.Context) error { return e.Disconnect(ctx, a) })
 	info, err := e.Connect(ctx, a)
 	if err != nil {
@@ -77,7 +77,7 @@ func (b *Backend) openEnd(ctx context.Context, u *undo.Stack, e drivers.Endpoint
 	if !ok {
 		return "", fmt.Errorf("no connector for the transport %q: %w", info.Protocol, errors.ErrUnsupported)
 	}
-	r := connector.Request{Info: info, Multipath: host.Multipath, EnforceMultipath: host.EnforceMultipath}
+	r := connector.Request{Info: info, ConnectionID: a.ID, Multipath: host.Multipath, EnforceMultipath: host.EnforceMultipath}
 	u.Push("detach", func(ctx context.Context) error { return transport.Detach(ctx, r) })
 	device, err := transport.Attach(ctx, r)
 	if err != nil {

@@ -33,6 +33,13 @@ type Factory func(h *Host) Connector
 // Request is what a Connector is told of a connection.
 type Request struct {
 	Info *ConnInfo
+	// ConnectionID tells this connection from others of the same volume on this
+	// host. A transport that makes a device for each connection knows its own by
+	// it; empty is that of an only connection.
+	ConnectionID string
+	// Shared says that another connection of the volume has a device on this host:
+	// a transport that has one device a volume leaves it to that one.
+	Shared bool
 	// Device is what Attach returned, nil if that is not known.
 	Device *Device
 	// SizeBytes is the least size the device must have; 0 if not known.

@@ -27,9 +27,8 @@ type backing struct {
 	dev, ino   uint64 // as stat(2) and the loop driver have them alike
 }
 
-func (c *local) backingOf(data *connector.LocalData) backing {
+func (c *local) backingOf(data *connector.LocalData, id string) backing {
 	b := backing{path: data.DevicePath, readOnly: data.Shared.AccessMode == connector.ReadOnly}
-	id, _ := data.Shared.Extra[connectionKey].(string)
 	b.identified = id != ""
 	b.name = "cinderlib:" + id
 	if room := len(loopInfo{}.FileName) - 1; len(b.name) > room {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/gocinder/cinderlib/connector"
+	"github.com/gocinder/cinderlib/internal/fault"
 )
 
 // detachLoop removes every loop device of b: there is one, or more after kills.
@@ -27,7 +28,7 @@ func (c *local) detachLoop(ctx context.Context, b backing, force bool) error {
 	var faults error
 	for i := range found {
 		if err := c.remove(ctx, &found[i], force); err != nil {
-			faults = errors.Join(faults, err)
+			faults = fault.Join(faults, err)
 		}
 	}
 	return faults
@@ -67,16 +68,16 @@ func (c *local) remove(ctx context.Context, l *loop, force bool) (err error) {
 	}
 	switch err := ioctl(f, loopClrFD, 0); {
 	case errors.Is(err, syscall.EBUSY):
-		return errors.Join(faults, c.inUse(l, nil))
+		return fault.Join(faults, c.inUse(l, nil))
 	case err != nil && !errors.Is(err, syscall.ENXIO):
-		return errors.Join(faults, fmt.Errorf("remove %s: %w", l.path, err))
+		return fault.Join(faults, fmt.Errorf("remove %s: %w", l.path, err))
 	}
 	closing := f
 	f = nil
 	if err := closing.Close(); err != nil {
-		return errors.Join(faults, fmt.Errorf("remove %s: %w", l.path, err))
+		return fault.Join(faults, fmt.Errorf("remove %s: %w", l.path, err))
 	}
-	return errors.Join(faults, c.awaitRemoval(ctx, l, force))
+	return fault.Join(faults, c.awaitRemoval(ctx, l, force))
 }
 
 // awaitRemoval waits until the kernel has taken the file from the device, which
@@ -148,7 +149,7 @@ func (c *local) keep(l *loop, cause error) error {
 	if errors.Is(err, syscall.ENXIO) {
 		return nil
 	}
-	return errors.Join(c.inUse(l, cause), err)
+	return fault.Join(c.inUse(l, cause), err)
 }
 
 func (c *local) inUse(l *loop, cause error) error {

@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+
+	"github.com/gocinder/cinderlib/internal/fault"
 )
 
 // flush brings what was written through a path onto the disk below it. It
@@ -32,7 +34,7 @@ func flushFile(ctx context.Context, f *os.File, path string) error {
 		if err == nil {
 			err = dropBuffers(f)
 		}
-		done <- errors.Join(err, f.Close())
+		done <- fault.Join(err, f.Close())
 	}()
 	select {
 	case err := <-done:

@@ -4,11 +4,12 @@ package local
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"runtime"
 	"syscall"
 	"unsafe"
+
+	"github.com/gocinder/cinderlib/internal/fault"
 )
 
 // The requests of linux/loop.h; plain numbers, the same on all machines.
@@ -123,7 +124,7 @@ func configureInSteps(f, backing *os.File, info loopInfo) error {
 	runtime.KeepAlive(backing)
 	info.Flags = 0
 	if err := ioctlInfo(f, loopSetStatus64, &info); err != nil {
-		return errors.Join(err, ioctl(f, loopClrFD, 0))
+		return fault.Join(err, ioctl(f, loopClrFD, 0))
 	}
 	return nil
 }

@@ -8,13 +8,12 @@
 // A volume may have several connections on one host, and detaching one must not
 // take the device from under another. So each connection has a loop device of
 // its own. Which is whose is written on the device itself, in the name that the
-// kernel keeps with it (lo_file_name): "cinderlib:" and the connection's id,
-// which the driver puts in the connection data as attachment_id, where Cinder
-// has it too. Nothing else remembers it: after a kill, another process finds the
-// device by its backing file (device and inode) and its name.
+// kernel keeps with it (lo_file_name): "cinderlib:" and the connection's id.
+// Nothing else remembers it: after a kill, another process finds the device by
+// its backing file (device and inode) and its name.
 //
-// Connection data without an attachment_id is that of an only connection: all
-// requests for the same file and access mode then mean the same loop device, and
+// A request without a ConnectionID is that of an only connection: all such
+// requests for the same file and access mode mean the same loop device, and
 // Detach removes it, unless it is in use. A program that connects a volume twice
 // to one host must have the ids.
 //
@@ -30,9 +29,6 @@ import (
 
 	"github.com/gocinder/cinderlib/connector"
 )
-
-// connectionKey is where connection data has the id of the connection.
-const connectionKey = "attachment_id"
 
 // settle is how long Detach waits for those who have a loop device open: udev
 // looks into every device that changes, and is done in well below a second.
@@ -62,7 +58,7 @@ func (c *local) Attach(ctx context.Context, r connector.Request) (*connector.Dev
 	if !data.Loop {
 		return device, nil
 	}
-	return c.attachLoop(ctx, c.backingOf(data), r.SizeBytes)
+	return c.attachLoop(ctx, c.backingOf(data, r.ConnectionID), r.SizeBytes)
 }
 
 // Detach implements connector.Connector. It flushes what it can open; a plain
@@ -74,7 +70,7 @@ func (c *local) Detach(ctx context.Context, r connector.Request) error {
 		return err
 	}
 	if data.Loop {
-		return c.detachLoop(ctx, c.backingOf(data), r.Force)
+		return c.detachLoop(ctx, c.backingOf(data, r.ConnectionID), r.Force)
 	}
 	err = c.flush(ctx, data.DevicePath)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
@@ -91,7 +87,7 @@ func (c *local) Extend(ctx context.Context, r connector.Request) (int64, error) 
 	}
 	path, size := data.DevicePath, int64(0)
 	if data.Loop {
-		path, size, err = c.extendLoop(ctx, c.backingOf(data))
+		path, size, err = c.extendLoop(ctx, c.backingOf(data, r.ConnectionID))
 	} else {
 		size, err = c.host.Size(path)
 	}
@@ -109,7 +105,7 @@ func (c *local) Paths(ctx context.Context, r connector.Request) ([]string, error
 		return nil, err
 	}
 	if data.Loop {
-		return c.loopPaths(c.backingOf(data))
+		return c.loopPaths(c.backingOf(data, r.ConnectionID))
 	}
 	if _, err := c.host.Size(data.DevicePath); errors.Is(err, connector.ErrNotFound) {
 		return nil, nil

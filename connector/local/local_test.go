@@ -38,9 +38,9 @@ func request(path string, loop bool) connector.Request {
 	return connector.Request{
 		Info: &connector.ConnInfo{Protocol: connector.ProtocolLocal, Data: &connector.LocalData{
 			DevicePath: path, Loop: loop,
-			Shared: connector.Common{Extra: map[string]any{connectionKey: uuid.NewString()}},
 		}},
-		SizeBytes: 4 * mib,
+		ConnectionID: uuid.NewString(),
+		SizeBytes:    4 * mib,
 	}
 }
 

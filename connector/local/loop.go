@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gocinder/cinderlib/connector"
+	"github.com/gocinder/cinderlib/internal/fault"
 )
 
 // The pauses between two looks at something that another process changes, and
@@ -92,7 +93,7 @@ func (c *local) newLoop(ctx context.Context, b *backing, least int64) (*connecto
 				err = bigEnough(path, size, least)
 			}
 			if err != nil {
-				return nil, errors.Join(err, ioctl(device, loopClrFD, 0))
+				return nil, fault.Join(err, ioctl(device, loopClrFD, 0))
 			}
 			return &connector.Device{Type: "block", Path: path}, nil
 		}
@@ -120,7 +121,7 @@ func (c *local) take(control, file *os.File, flag int, info loopInfo) (*os.File,
 		return nil, "", err
 	}
 	if err := configure(device, file, info); err != nil {
-		return nil, "", errors.Join(err, device.Close())
+		return nil, "", fault.Join(err, device.Close())
 	}
 	return device, path, nil
 }

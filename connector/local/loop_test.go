@@ -52,7 +52,7 @@ func loopVolume(t *testing.T) connector.Request {
 func removeLoops(t *testing.T, path string) {
 	t.Helper()
 	c := &local{host: thisHost()}
-	b := c.backingOf(&connector.LocalData{DevicePath: path})
+	b := c.backingOf(&connector.LocalData{DevicePath: path}, "")
 	all, err := c.loops(&b, func(*loop, *backing) bool { return true })
 	require.NoError(t, err)
 	for i := range all {
@@ -67,10 +67,7 @@ func removeLoops(t *testing.T, path string) {
 func copyOf(r connector.Request, mode connector.AccessMode, id string) connector.Request {
 	d := *dataIn(r)
 	d.Shared.AccessMode = mode
-	d.Shared.Extra = nil
-	if id != "" {
-		d.Shared.Extra = map[string]any{connectionKey: id}
-	}
+	r.ConnectionID = id
 	r.Info = &connector.ConnInfo{Protocol: connector.ProtocolLocal, Data: &d}
 	return r
 }
@@ -191,7 +188,7 @@ func TestLoopOfOthers(t *testing.T) {
 	t.Parallel()
 	needLoops(t)
 	c, r := New(thisHost()), loopVolume(t)
-	b := (&local{host: thisHost()}).backingOf(dataIn(r))
+	b := (&local{host: thisHost()}).backingOf(dataIn(r), r.ConnectionID)
 	b.name = dataIn(r).DevicePath[:20] // as losetup has it
 	theirs, err := (&local{host: thisHost()}).newLoop(t.Context(), &b, 0)
 	require.NoError(t, err)
@@ -292,7 +289,7 @@ func TestLoopOfARemovedFile(t *testing.T) {
 		info, err := status(f)
 		require.NoError(t, f.Close())
 		if err == nil {
-			assert.NotEqual(t, "cinderlib:"+dataIn(r).Shared.Extra[connectionKey].(string), info.name())
+			assert.NotEqual(t, "cinderlib:"+r.ConnectionID, info.name())
 		}
 	}
 }
@@ -304,7 +301,7 @@ func TestLoopHalfMade(t *testing.T) {
 	needLoops(t)
 	r := loopVolume(t)
 	c := &local{host: thisHost(), settle: settle}
-	b := c.backingOf(dataIn(r))
+	b := c.backingOf(dataIn(r), r.ConnectionID)
 	made := func(name string) string {
 		control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 		require.NoError(t, err)

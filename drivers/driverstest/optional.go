@@ -45,9 +45,7 @@ func testRevert(s *suite) {
 	}
 	s.fill(v, 4)
 	for i, of := range []*drivers.Snapshot{snap, later} {
-		n := s.volume(1)
-		_, err := s.VolumeFromSnapshot(s.Context(), n, of, v)
-		require.NoError(s, err, "the snapshots stay")
+		n := s.restored(of, v)
 		s.requireFilled(n, 1, uint64(i+1))
 		require.NoError(s, s.DeleteVolume(s.Context(), n))
 	}

@@ -45,14 +45,10 @@ func testSnapshot(s *suite) {
 		s.assertSame(made, available(n, u), "the update of a repeated VolumeFromSnapshot says the same")
 	}
 	s.fill(made, 3)
-	again := s.volume(1)
-	_, err = s.VolumeFromSnapshot(s.Context(), again, stored, v)
-	require.NoError(s, err)
+	again := s.restored(stored, v)
 	s.requireFilled(again, 1, 1)
 	s.requireFilled(v, 1, 2)
-	newer := s.volume(1)
-	_, err = s.VolumeFromSnapshot(s.Context(), newer, later, v)
-	require.NoError(s, err)
+	newer := s.restored(later, v)
 	s.requireFilled(newer, 1, 2)
 }
 
@@ -85,12 +81,12 @@ func testSnapshotConnected(s *suite) {
 	s.fill(v, 1)
 	inUse, info, undo := s.connected(v)
 	snap, n := s.snapshot(v), s.volume(1)
-	_, err := s.CreateSnapshot(s.Context(), snap, inUse)
+	su, err := s.CreateSnapshot(s.Context(), snap, inUse)
 	if err != nil {
 		require.ErrorIs(s, err, drivers.ErrInUse, "a snapshot that the array cannot make")
 	}
 	made := err == nil
-	_, err = s.CloneVolume(s.Context(), n, inUse)
+	u, err := s.CloneVolume(s.Context(), n, inUse)
 	if err != nil {
 		require.ErrorIs(s, err, drivers.ErrInUse, "a clone that the array cannot make")
 		s.requireGone(n)
@@ -101,16 +97,13 @@ func testSnapshotConnected(s *suite) {
 	}
 	undo()
 	if cloned {
-		s.requireFilled(n, 1, 1)
+		s.requireFilled(available(n, u), 1, 1)
 	}
 	if !made {
 		s.requireSnapshotGone(snap, v)
 		return
 	}
-	restored := s.volume(1)
-	_, err = s.VolumeFromSnapshot(s.Context(), restored, snap, v)
-	require.NoError(s, err)
-	s.requireFilled(restored, 1, 1)
+	s.requireFilled(s.restored(snapAvailable(snap, su), v), 1, 1)
 }
 
 func testSnapshotDelete(s *suite) {
@@ -123,9 +116,7 @@ func testSnapshotDelete(s *suite) {
 	}
 	require.NoError(s, s.DeleteSnapshot(s.Context(), s.snapshot(v), v), "deleting what never was is success")
 	s.requireSnapshotGone(snap, v)
-	n := s.volume(1)
-	_, err := s.VolumeFromSnapshot(s.Context(), n, stays, v)
-	require.NoError(s, err)
+	n := s.restored(stays, v)
 	s.requireFilled(n, 1, 1)
 	s.requireFilled(v, 1, 1)
 	require.NoError(s, s.DeleteVolume(s.Context(), n))
@@ -140,13 +131,7 @@ func testDependents(s *suite) {
 	v := s.created(1)
 	s.fill(v, 1)
 	snap := s.snapped(v)
-	fromSnap, fromVolume := s.volume(1), s.volume(1)
-	u, err := s.VolumeFromSnapshot(s.Context(), fromSnap, snap, v)
-	require.NoError(s, err)
-	fromSnap = available(fromSnap, u)
-	u, err = s.CloneVolume(s.Context(), fromVolume, v)
-	require.NoError(s, err)
-	fromVolume = available(fromVolume, u)
+	fromSnap, fromVolume := s.restored(snap, v), s.cloned(v)
 
 	refused := func(what string, err error) bool {
 		if err == nil {
@@ -162,10 +147,7 @@ func testDependents(s *suite) {
 	} else {
 		s.requireGone(v)
 	}
-	n := s.volume(1)
-	u, err = s.VolumeFromSnapshot(s.Context(), n, snap, v)
-	require.NoError(s, err, "the snapshot is whole")
-	n = available(n, u)
+	n := s.restored(snap, v) // which is whole
 	s.requireFilled(n, 1, 1)
 	s.requireFilled(fromVolume, 1, 1)
 	require.NoError(s, s.DeleteVolume(s.Context(), n))

@@ -120,6 +120,26 @@ func snapAvailable(snap *drivers.Snapshot, u *drivers.SnapshotUpdate) *drivers.S
 	return n
 }
 
+// restored makes a volume from a snapshot of v.
+func (s *suite) restored(snap *drivers.Snapshot, v *drivers.Volume) *drivers.Volume {
+	s.Helper()
+	n := s.volume(snap.VolumeSize)
+	n.SnapshotID = snap.ID
+	u, err := s.VolumeFromSnapshot(s.Context(), n, snap, v)
+	require.NoError(s, err, "VolumeFromSnapshot")
+	return available(n, u)
+}
+
+// cloned makes a clone of src.
+func (s *suite) cloned(src *drivers.Volume) *drivers.Volume {
+	s.Helper()
+	n := s.volume(src.Size)
+	n.SourceVolumeID = src.ID
+	u, err := s.CloneVolume(s.Context(), n, src)
+	require.NoError(s, err, "CloneVolume")
+	return available(n, u)
+}
+
 // assertSame checks that two records, or the data of two connections, are equal.
 func (s *suite) assertSame(want, got any, what string) {
 	s.Helper()

@@ -43,7 +43,9 @@ type Driver struct {
 	speed    int64 // of copies, bytes a second
 	nameless bool  // files can be made without a name and get one later
 
+	// What the kernel does; tests put something else in.
 	space func(dir string) (space, error)
+	share func(dst, src *os.File) error
 }
 
 func open(ctx context.Context, env drivers.Env, o Options) (drivers.Driver, error) {
@@ -58,7 +60,7 @@ func open(ctx context.Context, env drivers.Env, o Options) (drivers.Driver, erro
 	d := &Driver{
 		env: env, dir: env.Host.Path(hostDir), hostDir: hostDir, boot: bootID(),
 		loop: o.Attach == "loop", reserved: o.ReservedPercentage, ratio: ratio,
-		speed: o.CopyBytesPerSecond, space: statfs,
+		speed: o.CopyBytesPerSecond, space: statfs, share: reflink,
 	}
 	if err := d.enter(); err != nil {
 		return nil, failed("open", d.dir, err)

@@ -72,7 +72,7 @@ func busy(path string) error {
 // share makes t's content that of src without copying it. What is not to be had
 // here is errors.ErrUnsupported.
 func (t *draft) share(src *os.File) error {
-	err := reflink(t.f, src)
+	err := t.d.share(t.f, src)
 	switch {
 	case err == nil:
 		return nil

@@ -231,7 +231,7 @@ func (c *copier) data(end int64) error {
 		buf := c.buf[:n]
 		if _, err := c.src.ReadAt(buf, c.done); err != nil {
 			if errors.Is(err, io.EOF) {
-				return errors.Join(c.long(fault.ErrConflict), io.ErrUnexpectedEOF)
+				return fault.Join(c.long(fault.ErrConflict), io.ErrUnexpectedEOF)
 			}
 			return bare(err)
 		}
