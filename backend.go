@@ -163,9 +163,11 @@ func (b *Backend) PoolNames() []string { return slices.Clone(b.pools) }
 // Capabilities tells what the driver can do beyond what every driver does.
 func (b *Backend) Capabilities() drivers.Capabilities { return drivers.CapabilitiesOf(b.driver) }
 
-// Stats returns the statistics that were read last, at the latest when the
-// backend was set up. It asks nothing.
-func (b *Backend) Stats() *drivers.Stats {
+// Stats returns a copy of the statistics that were read last, at the latest when
+// the backend was set up. It asks nothing.
+func (b *Backend) Stats() *drivers.Stats { return b.cached().Clone() }
+
+func (b *Backend) cached() *drivers.Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.stats
@@ -183,7 +185,7 @@ func (b *Backend) RefreshStats(ctx context.Context) (*drivers.Stats, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stats = stats
-	return stats, nil
+	return stats.Clone(), nil
 }
 
 // ValidateConnector tells whether a host's properties have what the backend's
@@ -193,7 +195,8 @@ func (b *Backend) ValidateConnector(p *connector.Properties) error {
 		return invalid("connector properties are missing")
 	}
 	var missing []string
-	switch protocol := strings.ToLower(b.Stats().StorageProtocol); protocol {
+	protocol := b.cached().StorageProtocol
+	switch strings.ToLower(protocol) {
 	case "iscsi", "iser":
 		if p.Initiator == "" {
 			missing = append(missing, "initiator")
@@ -207,7 +210,7 @@ func (b *Backend) ValidateConnector(p *connector.Properties) error {
 		}
 	}
 	if missing != nil {
-		return invalid("connector properties lack %s, which %s needs", strings.Join(missing, " and "), b.Stats().StorageProtocol)
+		return invalid("connector properties lack %s, which %s needs", strings.Join(missing, " and "), protocol)
 	}
 	return nil
 }

@@ -81,12 +81,17 @@ func (c *Connection) Connected() bool { return c.get().Conn != nil }
 // Attached tells whether it has a device on its host.
 func (c *Connection) Attached() bool { return c.get().Device != nil }
 
-// UseMultipath tells whether the host is to use several paths: its properties
-// ask for it, or the array offers several targets.
+// UseMultipath tells whether the host is to use several paths: as its properties
+// say or, where they say nothing, if the array offers several targets.
 func (c *Connection) UseMultipath() bool {
 	rec := c.get()
-	if rec.Connector != nil && rec.Connector.Multipath {
-		return true
+	if rec.Connector != nil {
+		if rec.Connector.Multipath {
+			return true
+		}
+		if asked, said := rec.Connector.Extra["multipath"]; said && asked != nil {
+			return false
+		}
 	}
 	if rec.Conn == nil {
 		return false

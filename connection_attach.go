@@ -4,6 +4,7 @@ package cinderlib
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/gocinder/cinderlib/connector"
@@ -23,6 +24,10 @@ func (c *Connection) Attach(ctx context.Context) (err error) {
 	rec, err := c.fresh(ctx)
 	if err != nil {
 		return err
+	}
+	switch rec.AttachStatus {
+	case persistence.AttachReserved, persistence.AttachDetached:
+		return errorf(ErrPrecondition, "the connection has status %s; Backend.Recover settles what was cut off", rec.AttachStatus)
 	}
 	if rec.Device != nil && rec.AttachStatus != persistence.AttachErrorDetaching {
 		return c.lib.host.Check(ctx, c.request(ctx))
@@ -113,10 +118,14 @@ func (c *Connection) Detach(ctx context.Context, opts ...DetachOption) (err erro
 
 func (c *Connection) detach(ctx context.Context, p detachParams) error {
 	rec, err := c.fresh(ctx)
+	if errors.Is(err, ErrNotFound) && !c.Attached() {
+		return nil // disconnected, and so detached
+	}
 	if err != nil {
 		return err
 	}
-	if rec.Device == nil && rec.AttachStatus != persistence.AttachErrorDetaching {
+	halfway := rec.AttachStatus == persistence.AttachErrorDetaching || rec.AttachStatus == persistence.AttachAttaching
+	if rec.Device == nil && !halfway {
 		return nil
 	}
 	transport, err := c.transport()
@@ -153,7 +162,11 @@ func (c *Connection) detach(ctx context.Context, p detachParams) error {
 // Disconnect has the array stop letting the host reach the volume; see
 // Volume.Disconnect.
 func (c *Connection) Disconnect(ctx context.Context, opts ...DetachOption) error {
-	v, err := c.Volume(ctx)
+	_, err := c.need()
+	var v *Volume
+	if err == nil {
+		v, err = c.Volume(ctx)
+	}
 	if err != nil {
 		return &OpError{Op: "disconnect", Kind: "connection", ID: c.ID(), Backend: c.name, Err: err, resource: c}
 	}

@@ -22,7 +22,8 @@ type Snapshot struct {
 
 // CreateSnapshot makes a snapshot of the volume. On failure Resource(err) is the
 // snapshot, stored with status error, to be deleted; if the id is taken it is
-// ErrExists. Where the array cannot freeze a connected volume it is ErrInUse.
+// ErrExists with the snapshot that has it. An id whose snapshot could not be made
+// may be used again. Where the array cannot freeze a connected volume it is ErrInUse.
 func (v *Volume) CreateSnapshot(ctx context.Context, opts ...SnapshotOption) (_ *Snapshot, err error) {
 	b, err := v.need()
 	if err != nil {
@@ -61,11 +62,10 @@ func (v *Volume) CreateSnapshot(ctx context.Context, opts ...SnapshotOption) (_ 
 	}
 	s := &Snapshot{backendRef: v.backendRef, volume: v}
 	s.rec = rec
-	if err := v.lib.Persistence().Write(ctx, persistence.Insert(rec)); err != nil {
-		if errors.Is(err, ErrExists) {
-			if taken, readErr := v.lib.SnapshotByID(ctx, rec.ID); readErr == nil {
-				resource = taken
-			}
+	taken, err := v.insertSnapshot(ctx, b, rec, vol)
+	if err != nil {
+		if taken != nil {
+			resource = taken
 		}
 		return nil, err
 	}
@@ -89,6 +89,30 @@ func (v *Volume) CreateSnapshot(ctx context.Context, opts ...SnapshotOption) (_ 
 		return nil, err
 	}
 	return s, nil
+}
+
+// insertSnapshot stores the intent to make a snapshot. A record with that id is
+// in the way unless it is of one that could not be made. taken is the snapshot
+// that has the id.
+func (v *Volume) insertSnapshot(ctx context.Context, b *Backend, rec *drivers.Snapshot, vol *drivers.Volume) (taken *Snapshot, err error) {
+	store := v.lib.Persistence()
+	err = store.Write(ctx, persistence.Insert(rec))
+	if !errors.Is(err, ErrExists) {
+		return nil, err
+	}
+	old, readErr := v.lib.readSnapshot(ctx, rec.ID)
+	if readErr != nil {
+		return nil, join(err, readErr)
+	}
+	if old.Status != drivers.StatusError || old.VolumeID != vol.ID {
+		taken = &Snapshot{backendRef: backendRef{v.lib, v.lib.Backend(old.Backend()), old.Backend()}}
+		taken.set(old)
+		return taken, errorf(ErrExists, "a snapshot of volume %s with status %s has this id", old.VolumeID, old.Status)
+	}
+	if err := b.driver.DeleteSnapshot(ctx, old, vol); err != nil {
+		return nil, fmt.Errorf("remove what an earlier attempt left: %w", err)
+	}
+	return nil, store.Write(ctx, persistence.Put(rec))
 }
 
 // unmake takes back a snapshot that could not be made. Its record stays, with
@@ -311,6 +335,9 @@ func (s *Snapshot) Save(ctx context.Context) (err error) {
 	}
 	defer vb.end(ctx, s, &err)
 	rec := s.get()
+	if rec.Deleted {
+		return errorf(ErrPrecondition, "it was deleted")
+	}
 	if err := s.lib.Persistence().Write(ctx, persistence.Put(rec)); err != nil {
 		return err
 	}

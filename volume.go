@@ -269,6 +269,9 @@ func (v *Volume) Save(ctx context.Context) (err error) {
 	}
 	defer vb.end(ctx, v, &err)
 	rec := v.get()
+	if rec.Deleted {
+		return errorf(ErrPrecondition, "it was deleted")
+	}
 	if err := v.lib.Persistence().Write(ctx, persistence.Put(rec)); err != nil {
 		return err
 	}

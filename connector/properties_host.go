@@ -40,6 +40,10 @@ func (h *Host) Properties(ctx context.Context, o PropertiesOptions) (*Properties
 	if p.Host == "" {
 		p.Host, _ = os.Hostname()
 	}
+	if !o.Multipath {
+		// Readers take a missing key as "as the array offers".
+		p.Extra = map[string]any{"multipath": false}
+	}
 	p.WWPNs, p.WWNNs = h.fcPorts()
 	if err := ctx.Err(); err != nil {
 		return nil, err

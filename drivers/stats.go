@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"math"
+	"slices"
 )
 
 // Capacity is an amount in GiB. Infinite and Unknown are written as Cinder
@@ -62,6 +63,17 @@ type PoolStats struct {
 	QoS                 bool
 	TotalVolumes        int
 	Extra               map[string]any
+}
+
+// Clone returns a deep copy.
+func (s *Stats) Clone() *Stats {
+	c := *s
+	c.Extra = maps.Clone(s.Extra)
+	c.Pools = slices.Clone(s.Pools)
+	for i := range c.Pools {
+		c.Pools[i].Extra = maps.Clone(s.Pools[i].Extra)
+	}
+	return &c
 }
 
 // Map gives the report under Cinder's names.

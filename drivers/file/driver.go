@@ -5,7 +5,6 @@ package file
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -258,13 +257,4 @@ func (d *Driver) Close() error {
 		return err
 	}
 	return nil
-}
-
-// failed says what was being done with which object, and sees to it that err is
-// marked with a sentinel. A nil err stays nil.
-func failed(what, name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("file: %s %s: %w", what, name, mark(err))
 }

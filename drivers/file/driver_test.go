@@ -16,7 +16,7 @@ import (
 )
 
 // openIn opens a driver on a directory, with options beyond the least.
-func openIn(t *testing.T, env drivers.Env, dir string, more map[string]any) (*Driver, error) {
+func openIn(t testing.TB, env drivers.Env, dir string, more map[string]any) (*Driver, error) {
 	t.Helper()
 	options := map[string]any{"volume_backend_name": env.Backend, "volume_driver": "file", "file_directory": dir}
 	for k, v := range more {

@@ -289,38 +289,6 @@ func (d *Driver) revert(ctx context.Context, name string, v *drivers.Volume, s *
 	return d.flush()
 }
 
-// sentinels are those that stand for the codes of operating system errors.
-func sentinel(c fault.Code) error {
-	switch c {
-	case fault.InvalidArgument:
-		return drivers.ErrInvalid
-	case fault.NotFound:
-		return drivers.ErrNotFound
-	case fault.AlreadyExists:
-		return drivers.ErrExists
-	case fault.PermissionDenied:
-		return drivers.ErrPermission
-	case fault.ResourceExhausted:
-		return drivers.ErrExhausted
-	case fault.FailedPrecondition:
-		return drivers.ErrPrecondition
-	case fault.Unavailable:
-		return drivers.ErrUnavailable
-	case fault.Unknown:
-		return drivers.ErrInternal
-	}
-	return nil // those of contexts and data loss are sentinels themselves, or have none in package drivers
-}
-
-// mark has errors.Is find the sentinel of err's code.
-func mark(err error) error {
-	s := sentinel(fault.CodeOf(err))
-	if s == nil || errors.Is(err, s) {
-		return err
-	}
-	return drivers.Errorf(s, "%w", err)
-}
-
 // flush puts the names in the directory on the disk. A file system that does not
 // know such a thing (EINVAL) does not need it.
 func (d *Driver) flush() error {

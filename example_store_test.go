@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cinderlib_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/gocinder/cinderlib"
+	"github.com/gocinder/cinderlib/drivers"
+	"github.com/gocinder/cinderlib/persistence"
+	"github.com/gocinder/cinderlib/persistence/memory"
+)
+
+// docgen: journal
+
+// journal is a store that tells what is written to it. All else it has from the
+// memory store.
+type journal struct{ *memory.Store }
+
+func (j journal) Write(ctx context.Context, ops ...persistence.Op) error {
+	if err := j.Store.Write(ctx, ops...); err != nil {
+		return err
+	}
+	for _, op := range ops {
+		volume, ok := op.Record.(*drivers.Volume)
+		switch {
+		case ok && op.Kind == persistence.OpDelete:
+			fmt.Println(volume.Name, "is forgotten")
+		case ok:
+			fmt.Println(volume.Name, "is", volume.Status)
+		}
+	}
+	return nil
+}
+
+// docgen: end
+
+// A store of the program's own. Its output shows that each verb stores what it
+// is about to do before it does it.
+func ExampleWithStore() {
+	ctx := context.Background()
+	_, backend, done := newExample(ctx, cinderlib.WithStore(journal{memory.New()}))
+	defer done()
+
+	volume, err := backend.CreateVolume(ctx, 1, cinderlib.WithName("db"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := volume.Extend(ctx, 2); err != nil {
+		log.Fatal(err)
+	}
+	if err := volume.Delete(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// db is creating
+	// db is available
+	// db is extending
+	// db is available
+	// db is deleting
+	// db is forgotten
+}

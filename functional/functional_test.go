@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package functional_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// TestMain is also the start of the second process of
+// test_remote_connect_through_json.
+func TestMain(m *testing.M) {
+	if os.Getenv(nodeVariable) != "" {
+		os.Exit(node())
+	}
+	os.Exit(m.Run())
+}
+
+// tests are run on every backend, in this order, one at a time: the statistics
+// would not add up otherwise.
+var tests = []struct {
+	name     string
+	attaches bool
+	run      func(*testing.T, *backend)
+}{
+	{"test_stats", false, testStats},
+	{"test_stats_with_creation", false, testStatsWithCreation},
+	{"test_create_volume", true, testCreateVolume},
+	{"test_create_delete_volume", false, testCreateDeleteVolume},
+	{"test_create_snapshot", false, testCreateSnapshot},
+	{"test_create_delete_snapshot", false, testCreateDeleteSnapshot},
+	{"test_attach_volume", true, testAttachVolume},
+	{"test_attach_detach_volume", true, testAttachDetachVolume},
+	{"test_attach_detach_volume_via_attachment", true, testAttachDetachVolumeViaAttachment},
+	{"test_disk_io", true, testDiskIO},
+	{"test_connect_disconnect_volume", false, testConnectDisconnectVolume},
+	{"test_connect_disconnect_multiple_volumes", false, testConnectDisconnectMultipleVolumes},
+	{"test_connect_disconnect_multiple_times", false, testConnectDisconnectMultipleTimes},
+	{"test_extend", true, testExtend},
+	{"test_extend_attached", true, testExtendAttached},
+	{"test_clone", true, testClone},
+	{"test_create_volume_from_snapshot", true, testCreateVolumeFromSnapshot},
+	// Those above are the original's; it has none of these.
+	{"test_read_only_attach", true, testReadOnlyAttach},
+	{"test_attach_without_backend", true, testAttachWithoutBackend},
+	{"test_remote_connect_through_json", true, testRemoteConnectThroughJSON},
+	{"test_revert_to_snapshot", true, testRevertToSnapshot},
+	{"test_manage_unmanage", true, testManageUnmanage},
+}
+
+func TestFunctional(t *testing.T) {
+	s := newSuite(t)
+	t.Run("test_list_supported_drivers", testListSupportedDrivers)
+	for _, test := range tests {
+		for _, b := range s.backends {
+			t.Run(test.name+"_on_"+b.ID(), func(t *testing.T) {
+				if test.attaches {
+					b.needAttach(t)
+				}
+				t.Cleanup(func() { assert.NoError(t, b.cleanUp(context.WithoutCancel(t.Context()))) })
+				test.run(t, b)
+			})
+		}
+	}
+	s.assertNothingLeft(t)
+}
