@@ -64,7 +64,9 @@ func TestPropertiesOfABareHost(t *testing.T) {
 	require.NoError(t, err)
 	name, err := os.Hostname()
 	require.NoError(t, err)
-	assert.Equal(t, &connector.Properties{OSType: "linux", Platform: p.Platform, Host: name}, p)
+	assert.Equal(t, &connector.Properties{
+		OSType: "linux", Platform: p.Platform, Host: name, Extra: map[string]any{"multipath": false},
+	}, p)
 	assert.Zero(t, f.Count(""))
 
 	ctx, cancel := context.WithCancel(t.Context())
