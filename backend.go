@@ -22,11 +22,6 @@ import (
 // uses: volume_backend_name, volume_driver, and the options of that driver.
 type Options map[string]any
 
-// Format prints the names only: values may be secrets.
-func (o Options) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "cinderlib.Options%q", slices.Sorted(maps.Keys(o)))
-}
-
 // Backend is one configured storage driver. It is safe for use from any
 // goroutine.
 type Backend struct {
@@ -266,6 +261,3 @@ func (b *Backend) Refresh(ctx context.Context) error {
 	_, err := b.loadVolumes(ctx)
 	return err
 }
-
-// Format prints the backend's name and nothing of its options.
-func (b *Backend) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "<cinderlib.Backend %s>", b.name) }

@@ -283,9 +283,3 @@ func (c *Connection) transport() (connector.Connector, error) {
 	}
 	return t, nil
 }
-
-// Format prints the kind, the id and the backend, and nothing that may be
-// secret.
-func (c *Connection) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "<cinderlib.Connection object %s on backend %s>", c.ID(), c.name)
-}

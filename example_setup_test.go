@@ -9,14 +9,15 @@ import (
 	"log"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"github.com/gocinder/cinderlib"
 )
 
 func ExampleNew() {
 	ctx := context.Background()
-	locks := filepath.Join(os.TempDir(), fmt.Sprintf("cinderlib-%d", os.Geteuid()))
+	locks := exampleDirectory()
+	defer func() { _ = os.RemoveAll(locks) }()
+
 	lib, err := cinderlib.New(
 		cinderlib.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
 		cinderlib.WithFileLocksPath(locks),

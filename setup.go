@@ -292,6 +292,3 @@ func (l *Library) lookup(name string) (drivers.Registration, error) {
 	}
 	return drivers.Lookup(name)
 }
-
-// Format prints no state, and so no secret.
-func (l *Library) Format(f fmt.State, _ rune) { fmt.Fprint(f, "<cinderlib.Library>") }

@@ -377,10 +377,17 @@ func TestNoSecretShows(t *testing.T) {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			fmt.Fprintf(&out, verb, o)
 		}
-		lib2 := slog.New(slog.NewTextHandler(&out, nil))
-		lib2.Info("object", slog.Any("o", o))
+		slog.New(slog.NewTextHandler(&out, nil)).Info("object", slog.Any("o", o))
+		switch o.(type) {
+		case []any, map[string]any: // encoding/json asks the elements for their JSON, which has secrets by design
+		default:
+			slog.New(slog.NewJSONHandler(&out, nil)).Info("object", slog.Any("o", o))
+		}
 	}
 	assert.Greater(t, out.Len(), 5000)
-	assert.NotContains(t, out.String(), canary)
-	assert.NotContains(t, out.String(), fmt.Sprintf("%x", canary))
+	for _, form := range []string{canary, fmt.Sprintf("%x", canary)} {
+		if before, _, found := strings.Cut(out.String(), form); found {
+			t.Errorf("a secret shows after …%s", before[max(0, len(before)-300):])
+		}
+	}
 }

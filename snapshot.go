@@ -372,9 +372,3 @@ func (s *Snapshot) Update(ctx context.Context, opts ...UpdateOption) (err error)
 	}
 	return s.write(ctx, old, &rec)
 }
-
-// Format prints the kind, the id and the backend, and nothing that may be
-// secret.
-func (s *Snapshot) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "<cinderlib.Snapshot object %s on backend %s>", s.ID(), s.name)
-}

@@ -332,12 +332,6 @@ func assign[T any](field *T, value *T) {
 	}
 }
 
-// Format prints the kind, the id and the backend, and nothing that may be
-// secret.
-func (v *Volume) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "<cinderlib.Volume object %s on backend %s>", v.ID(), v.name)
-}
-
 // applied returns the record with a driver's update.
 func applied(rec *drivers.Volume, u *drivers.VolumeUpdate) *drivers.Volume {
 	c := *rec

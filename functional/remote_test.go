@@ -164,6 +164,7 @@ func testAttachWithoutBackend(t *testing.T, b *backend) {
 	if !errors.Is(err, errors.ErrUnsupported) {
 		require.NoError(t, err)
 		bytes, err := there.Extend(t.Context())
+		b.needPermission(t, err)
 		require.NoError(t, err)
 		b.assertSize(t, 2, bytes)
 		b.assertSize(t, 2, deviceSize(t, d.path))

@@ -75,6 +75,7 @@ func testExtendAttached(t *testing.T, b *backend) {
 	b.assertSize(t, 1, deviceSize(t, c.Path()))
 	bytes, err := v.Extend(t.Context(), 2)
 	skipUnsupported(t, err)
+	b.needPermission(t, err)
 	require.NoError(t, err)
 	assert.Equal(t, 2, v.Size())
 	assert.Equal(t, drivers.StatusInUse, v.Status())

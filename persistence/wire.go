@@ -248,10 +248,7 @@ func sameDevice(a, b *connector.Device) bool {
 
 // LogValue returns what says which connection it is. Connection data has a JSON
 // form with its secrets in clear, which a JSON log handler would use.
-func (c *Connection) LogValue() slog.Value {
-	if c == nil {
-		return slog.Value{}
-	}
+func (c Connection) LogValue() slog.Value {
 	protocol := ""
 	if c.Conn != nil {
 		protocol = c.Conn.Protocol

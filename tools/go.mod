@@ -1,6 +1,5 @@
 module github.com/gocinder/cinderlib/tools
 
-
 go 1.26.0
 
 tool github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -81,6 +80,7 @@ require (
 	github.com/go-viper/mapstructure/v2 v2.5.0 // indirect
 	github.com/go-xmlfmt/xmlfmt v1.1.3 // indirect
 	github.com/gobwas/glob v0.2.3 // indirect
+	github.com/gocinder/cinderlib v0.0.0-00010101000000-000000000000
 	github.com/godoc-lint/godoc-lint v0.11.4 // indirect
 	github.com/gofrs/flock v0.13.1 // indirect
 	github.com/golang/protobuf v1.5.3 // indirect
