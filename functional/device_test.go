@@ -46,8 +46,7 @@ func (b *backend) device(c *cinderlib.Connection) device {
 func (d device) store(ctx context.Context, offset int64, p []byte) error {
 	f, err := os.OpenFile(d.path, os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrPermission) && d.helper != "" && os.Geteuid() != 0 {
-		_, err := d.dd(ctx, bytes.NewReader(p), "of="+d.path, "bs="+strconv.Itoa(len(p)), "oflag=seek_bytes",
-			"seek="+strconv.FormatInt(offset, 10), "conv=notrunc,fsync")
+		_, err := d.dd(ctx, bytes.NewReader(p), d.storeArgs(offset, len(p))...)
 		return err
 	}
 	if err != nil {
@@ -61,8 +60,7 @@ func (d device) store(ctx context.Context, offset int64, p []byte) error {
 func (d device) load(ctx context.Context, offset int64, n int) ([]byte, error) {
 	f, err := os.Open(d.path)
 	if errors.Is(err, fs.ErrPermission) && d.helper != "" && os.Geteuid() != 0 {
-		return d.dd(ctx, nil, "if="+d.path, "bs="+strconv.Itoa(n), "count=1", "iflag=fullblock,skip_bytes",
-			"skip="+strconv.FormatInt(offset, 10))
+		return d.dd(ctx, nil, d.loadArgs(offset, n)...)
 	}
 	if err != nil {
 		return nil, err
@@ -71,6 +69,14 @@ func (d device) load(ctx context.Context, offset int64, n int) ([]byte, error) {
 	p := make([]byte, n)
 	_, err = io.ReadFull(io.NewSectionReader(f, offset, int64(n)), p)
 	return p, err
+}
+
+func (d device) storeArgs(offset int64, n int) []string {
+	return []string{"of=" + d.path, "bs=" + strconv.Itoa(n), "oflag=seek_bytes", "seek=" + strconv.FormatInt(offset, 10), "conv=notrunc,fsync"}
+}
+
+func (d device) loadArgs(offset int64, n int) []string {
+	return []string{"if=" + d.path, "bs=" + strconv.Itoa(n), "count=1", "iflag=fullblock,skip_bytes", "skip=" + strconv.FormatInt(offset, 10)}
 }
 
 func (d device) dd(ctx context.Context, in io.Reader, args ...string) ([]byte, error) {

@@ -2,11 +2,12 @@
 
 // Package jsonstore is a persistence.Store in one JSON file, for tests of what
 // survives a killed process and of what several processes do to one store. Every
-// call reads the whole file, so it is no store for production; it shows in few
+// write writes the whole file, so it is no store for production; it shows in few
 // lines what a store of one's own has to do.
 package jsonstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,10 @@ import (
 type Store struct {
 	path  string
 	locks *lock.File
+
+	// What the file held when it was last looked at, under the lock.
+	text    []byte
+	content *memory.Store
 }
 
 var _ persistence.Store = (*Store)(nil)
@@ -62,13 +67,16 @@ func (s *Store) with(ctx context.Context, f func(*memory.Store) error) error {
 }
 
 func (s *Store) read(ctx context.Context) (*memory.Store, error) {
-	m := memory.New()
 	text, err := os.ReadFile(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return m, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
+	}
+	if s.content != nil && bytes.Equal(text, s.text) {
+		return s.content, nil
+	}
+	m := memory.New()
+	if len(text) == 0 {
+		return m, nil
 	}
 	var doc document
 	if err := json.Unmarshal(text, &doc); err != nil {
@@ -87,7 +95,11 @@ func (s *Store) read(ctx context.Context) (*memory.Store, error) {
 	for i := range doc.KeyValues {
 		ops = append(ops, persistence.Put(&doc.KeyValues[i]))
 	}
-	return m, m.Write(ctx, ops...)
+	if err := m.Write(ctx, ops...); err != nil {
+		return nil, err
+	}
+	s.text, s.content = text, m
+	return m, nil
 }
 
 func decode[T any](ops []persistence.Op, schema *ovo.Schema[T], texts []json.RawMessage) ([]persistence.Op, error) {
@@ -137,7 +149,11 @@ func (s *Store) write(ctx context.Context, m *memory.Store) error {
 	if err := os.WriteFile(s.path+".new", text, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(s.path+".new", s.path)
+	if err := os.Rename(s.path+".new", s.path); err != nil {
+		return err
+	}
+	s.text, s.content = text, m
+	return nil
 }
 
 // Volumes implements persistence.Store.
@@ -167,6 +183,7 @@ func (s *Store) KeyValues(ctx context.Context, key string) (found []persistence.
 // Write implements persistence.Store: all operations are done, or none.
 func (s *Store) Write(ctx context.Context, ops ...persistence.Op) error {
 	return s.with(ctx, func(m *memory.Store) error {
+		s.content = nil // until the file is known to hold it
 		if err := m.Write(ctx, ops...); err != nil {
 			return err
 		}

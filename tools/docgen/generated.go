@@ -152,16 +152,16 @@ func namesPage(registered []drivers.Registration) string {
 	b.WriteString("# Names of drivers in Python\n\n" + notice +
 		"`volume_driver` takes the short name of a driver, and the class path that it has or had in Cinder: " +
 		"a stanza of `cinder.conf`, a dump or a database that has the class path works unchanged.\n\n")
-	rows := ""
+	var rows strings.Builder
 	for _, r := range registered {
 		for _, alias := range r.Aliases {
-			rows += fmt.Sprintf("| `%s` | `%s` |\n", alias, r.Name)
+			fmt.Fprintf(&rows, "| `%s` | `%s` |\n", alias, r.Name)
 		}
 	}
-	if rows == "" {
+	if rows.Len() == 0 {
 		b.WriteString("No driver that exists today has a counterpart in Cinder, so the table is empty.\n")
 		return b.String()
 	}
-	b.WriteString("| Class path | Driver |\n|---|---|\n" + rows)
+	b.WriteString("| Class path | Driver |\n|---|---|\n" + rows.String())
 	return b.String()
 }
