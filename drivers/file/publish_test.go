@@ -7,12 +7,14 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -23,12 +25,12 @@ import (
 
 const victimEnv = "DRIVERS_FILE_VICTIM"
 
-// TestVictim is the process that TestKilled starts and kills: it makes a clone, a
-// snapshot or a revert as slowly as it is told to, and says when it is midway.
+// TestVictim is the process that is killed: it makes a clone, a snapshot or a
+// revert slowly, or all of them again and again, and says when it is midway.
 func TestVictim(t *testing.T) {
 	what, rest, ok := strings.Cut(os.Getenv(victimEnv), " ")
 	if !ok {
-		t.Skip("it is run by TestKilled")
+		t.Skip("it is run by the tests that kill it")
 	}
 	mode, dir, _ := strings.Cut(rest, " ")
 	d := withoutReflinks(newDriver(t, dir, map[string]any{"volume_copy_bps_limit": 4096}))
@@ -47,6 +49,19 @@ func TestVictim(t *testing.T) {
 		_, _ = d.CreateSnapshot(t.Context(), &drivers.Snapshot{ID: "new", VolumeSize: 1}, v)
 	case "revert":
 		_ = d.RevertToSnapshot(t.Context(), v, s)
+	case "all":
+		d.speed = 0
+		d.env.Copy = copyBlocks
+		fmt.Println("midway")
+		for i := range 10_000 {
+			n := &drivers.Volume{ID: fmt.Sprint("new", i), Size: 2, Status: drivers.StatusAvailable}
+			cut := &drivers.Snapshot{ID: fmt.Sprint("new", i), VolumeSize: 2}
+			_, _ = d.CloneVolume(t.Context(), n, v)
+			_, _ = d.CreateSnapshot(t.Context(), cut, n)
+			_ = d.RevertToSnapshot(t.Context(), n, cut)
+			_ = d.DeleteSnapshot(t.Context(), cut, n)
+			_ = d.DeleteVolume(t.Context(), n)
+		}
 	}
 }
 
@@ -68,13 +83,7 @@ func TestKilled(t *testing.T) {
 				whole := objects(t, dir)
 
 				partial := map[string]string{"clone": "volume-new", "snapshot": "snapshot-new", "revert": "volume-source"}[what]
-				cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestVictim$", "-test.v")
-				cmd.Env = append(slices.Clone(os.Environ()), victimEnv+"="+what+" "+mode+" "+dir)
-				out, err := cmd.StdoutPipe()
-				require.NoError(t, err)
-				require.NoError(t, cmd.Start())
-				for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "midway"; {
-				}
+				cmd := victim(t, what+" "+mode+" "+dir)
 				if mode == "named" {
 					require.FileExists(t, d.partial(partial))
 					require.NoError(t, d.sweep())
@@ -102,6 +111,59 @@ func TestKilled(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The same at instants that nobody chose.
+func TestKilledAnywhere(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"nameless", "named"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			d := newDriver(t, dir, nil)
+			v := &drivers.Volume{ID: "source", Size: 1}
+			create(t, d, v)
+			data := write(t, d, v.NameOnArray(), 256<<10)
+			for range 12 {
+				cmd := victim(t, "all "+mode+" "+dir)
+				<-time.After(time.Duration(rand.Int64N(int64(20 * time.Millisecond))))
+				require.NoError(t, cmd.Process.Kill())
+				_ = cmd.Wait() // killed
+				for _, name := range objects(t, dir) {
+					if strings.HasPrefix(name, ".") {
+						continue
+					}
+					info, err := os.Stat(d.path(name))
+					require.NoError(t, err)
+					want := int64(2 * drivers.GiB)
+					if name == v.NameOnArray() {
+						want = drivers.GiB
+					}
+					assert.Equal(t, want, info.Size(), name)
+					assert.Equal(t, data, read(t, d, name, len(data)), name)
+				}
+				again, err := openIn(t, d.env, dir, nil)
+				require.NoError(t, err)
+				for _, name := range objects(t, dir) {
+					assert.False(t, strings.HasPrefix(name, "."), "%s is swept", name)
+				}
+				require.NoError(t, again.Close())
+			}
+		})
+	}
+}
+
+// victim starts the process that is to be killed, and waits until it is midway.
+func victim(t *testing.T, what string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestVictim$", "-test.v")
+	cmd.Env = append(slices.Clone(os.Environ()), victimEnv+"="+what)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "midway"; {
+	}
+	return cmd
 }
 
 func requireBusy(t *testing.T, d *Driver, name string) {
