@@ -618,6 +618,9 @@ func TestSupportedDrivers(t *testing.T) {
 			require.NotEmpty(t, options)
 			for _, o := range options {
 				assert.Len(t, o, 17)
+				if version == 2 && o["name"] == "reserved_percentage" {
+					assert.Equal(t, int64(0), o["default"])
+				}
 				if version == 1 {
 					for k, v := range o {
 						assert.IsType(t, "", v, k)

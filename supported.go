@@ -4,6 +4,7 @@ package cinderlib
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/gocinder/cinderlib/drivers"
@@ -40,11 +41,30 @@ func SupportedDrivers(outputVersion int) (map[string]map[string]any, error) {
 	return all, nil
 }
 
+// native is the default as a value of the option's type. Describe has checked
+// that it is one.
+func native(o drivers.Option) any {
+	switch o.Type {
+	case "boolean":
+		b, _ := strconv.ParseBool(o.Default)
+		return b
+	case "integer":
+		n, _ := strconv.ParseInt(o.Default, 10, 64)
+		return n
+	case "float":
+		f, _ := strconv.ParseFloat(o.Default, 64)
+		return f
+	case "list":
+		return strings.Split(o.Default, ",")
+	}
+	return o.Default
+}
+
 // pythonOption describes an option with the keys of oslo.config.
 func pythonOption(o drivers.Option, outputVersion int) map[string]any {
 	var value any
 	if o.Default != "" {
-		value = o.Default
+		value = native(o)
 	}
 	deprecated := []any{}
 	for _, alias := range o.Aliases {

@@ -54,7 +54,7 @@ type PoolStats struct {
 	Total               Capacity
 	Free                Capacity
 	Provisioned         Capacity // what the volumes may grow to
-	Allocated           Capacity // what the library gave out
+	Allocated           Capacity // what the volumes occupy
 	ReservedPercentage  int
 	MaxOverSubscription float64
 	ThinProvisioning    bool

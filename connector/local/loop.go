@@ -146,12 +146,20 @@ func (c *local) extendLoop(ctx context.Context, b backing) (path string, size in
 
 // grow makes the device as large as its file and returns the size.
 func (c *local) grow(l *loop) (int64, error) {
-	f, err := c.openLoop(l.path, os.O_RDONLY)
+	// Whoever may write to the device may change it; else it takes CAP_SYS_ADMIN.
+	flag := os.O_RDWR
+	if l.readOnly() {
+		flag = os.O_RDONLY
+	}
+	f, err := c.openLoop(l.path, flag)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close() //nolint:errcheck // nothing is written
-	if err := ioctl(f, loopSetCapacity, 0); err != nil {
+	switch err := ioctl(f, loopSetCapacity, 0); {
+	case errors.Is(err, syscall.EPERM):
+		return 0, connector.Errorf(connector.ErrPermission, "grow %s: it takes CAP_SYS_ADMIN: %w", l.path, err)
+	case err != nil:
 		return 0, fmt.Errorf("grow %s: %w", l.path, err)
 	}
 	return end(f)
