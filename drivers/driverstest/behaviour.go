@@ -321,19 +321,19 @@ func testReopen(s *suite) {
 func testClose(s *suite) {
 	const key = "driverstest"
 	label := uuid.NewString()
-	pprof.Do(s.Context(), pprof.Labels(key, label), func(context.Context) {
-		s.calls = calls{t: s.T, d: s.array.Open(s.T)}
-		v := s.created(1)
-		snap := s.snapped(v)
-		_, _, undo := s.connected(v)
-		undo()
-		_, err := s.Stats(s.Context())
-		require.NoError(s, err)
-		require.NoError(s, s.DeleteSnapshot(s.Context(), snap, v))
-		require.NoError(s, s.DeleteVolume(s.Context(), v))
-		require.NoError(s, s.d.Close(), "Close")
-		require.NoError(s, s.d.Close(), "Close again")
-	})
+	pprof.SetGoroutineLabels(pprof.WithLabels(s.Context(), pprof.Labels(key, label)))
+	s.calls = calls{t: s.T, d: s.array.Open(s.T)}
+	v := s.created(1)
+	snap := s.snapped(v)
+	_, _, undo := s.connected(v)
+	undo()
+	_, err := s.Stats(s.Context())
+	require.NoError(s, err)
+	require.NoError(s, s.DeleteSnapshot(s.Context(), snap, v))
+	require.NoError(s, s.DeleteVolume(s.Context(), v))
+	require.NoError(s, s.d.Close(), "Close")
+	require.NoError(s, s.d.Close(), "Close again")
+	pprof.SetGoroutineLabels(s.Context()) // this one stays
 	var left string
 	s.soon(2*time.Second, func() bool {
 		left = labelled(key, label)

@@ -23,6 +23,7 @@ func breakages() map[string][]string {
 		"update once":                  {"Create", "Clone", "Snapshot"},
 		"size wrong":                   {"Create", "Clone", "Snapshot"},
 		"record changed":               {"Create", "Clone", "Snapshot"},
+		"writes lost":                  {"Content", "Clone", "Snapshot"},
 		"other size taken":             {"CreateOtherSize"},
 		"errors unmarked":              {"CreateHuge", "Unknown", "Delete"},
 		"delete once":                  {"Delete"},

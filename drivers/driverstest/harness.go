@@ -69,6 +69,7 @@ func checks() []check {
 	return []check{
 		{"Stats", testStats},
 		{"Create", testCreate},
+		{"Content", testContent},
 		{"CreateOtherSize", testCreateOtherSize},
 		{"CreateHuge", testCreateHuge},
 		{"Delete", testDelete},

@@ -3,6 +3,7 @@
 package file
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -19,9 +20,7 @@ import (
 func openIn(t testing.TB, env drivers.Env, dir string, more map[string]any) (*Driver, error) {
 	t.Helper()
 	options := map[string]any{"volume_backend_name": env.Backend, "volume_driver": "file", "file_directory": dir}
-	for k, v := range more {
-		options[k] = v
-	}
+	maps.Copy(options, more)
 	r, err := drivers.Lookup("file")
 	require.NoError(t, err)
 	d, err := r.Open(t.Context(), env, options, false)

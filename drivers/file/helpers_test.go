@@ -67,7 +67,7 @@ func read(t testing.TB, d *Driver, name string, n int) []byte {
 	t.Helper()
 	f, err := os.Open(d.path(name))
 	require.NoError(t, err)
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	b := make([]byte, n)
 	_, err = f.ReadAt(b, 0)
 	require.NoError(t, err)

@@ -144,8 +144,10 @@ func (d *Driver) make(ctx context.Context, name string, size int, fill func(*dra
 	}
 	err = d.book(ctx, bytes, func() error { return t.publish(name) })
 	if errors.Is(err, fs.ErrExist) { // another process was faster
-		_, err = d.made(name, bytes)
-		return err
+		if done, err := d.made(name, bytes); done || err != nil {
+			return err
+		}
+		return busy(d.path(name)) // and has deleted it
 	}
 	if err != nil {
 		return err

@@ -56,11 +56,13 @@ func (d *Driver) newDraft(name string) (*draft, error) {
 		}
 		return nil, err
 	}
-	// A sweep may have come between. That is seen by its lock, or by the name
-	// being gone.
-	if !locked(f) || !names(path, f) {
+	err = hold(f, path)
+	if err == nil && !names(path, f) { // a sweep came between
+		err = busy(path)
+	}
+	if err != nil {
 		_ = f.Close()
-		return nil, busy(path)
+		return nil, err
 	}
 	return &draft{d: d, f: f, path: path, partial: path}, nil
 }
@@ -127,8 +129,8 @@ func (t *draft) replace(name string) error {
 		// Only a file that has a name can replace another. It is locked first, or
 		// a sweep would take it for a leftover.
 		partial := t.d.partial(name)
-		if !locked(t.f) {
-			return busy(partial)
+		if err := hold(t.f, partial); err != nil {
+			return err
 		}
 		if err := link(t.path, partial); err != nil {
 			return err
@@ -177,8 +179,8 @@ func (d *Driver) removePartial(name string) error {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // nothing was written through it
-	if !locked(f) {
-		return busy(path)
+	if err := hold(f, path); err != nil {
+		return err
 	}
 	// Between open and lock it may have become the object.
 	if !names(path, f) {
@@ -223,9 +225,14 @@ func (d *Driver) list() ([]string, error) {
 	return f.Readdirnames(-1)
 }
 
-// locked tells whether f could be locked; closing it unlocks it.
-func locked(f *os.File) bool {
-	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
+// hold locks f, whose name is path; closing it unlocks it. ErrUnavailable:
+// another process has locked it.
+func hold(f *os.File, path string) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return busy(path)
+	}
+	return os.NewSyscallError("flock", err)
 }
 
 // names tells whether path is a name of f.

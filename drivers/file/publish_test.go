@@ -254,9 +254,25 @@ func TestSweepAfterPublish(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, draft.publish("volume-1"))
 	draft.discard()
-	assert.True(t, locked(late))
+	require.NoError(t, hold(late, late.Name()))
 	assert.False(t, names(d.partial("volume-1"), late))
 	require.NoError(t, late.Close())
+	assert.Equal(t, []string{"volume-1"}, objects(t, d.dir))
+}
+
+// The name that a revert needs for an instant is no leftover.
+func TestSweepDuringRevert(t *testing.T) {
+	t.Parallel()
+	d := newDriver(t, t.TempDir(), nil)
+	require.NoError(t, os.Mkdir(d.path("volume-1"), 0o700)) // which no file replaces
+	draft, err := d.newDraft("volume-1")
+	require.NoError(t, err)
+	require.Error(t, draft.replace("volume-1"))
+	require.FileExists(t, d.partial("volume-1"))
+	require.NoError(t, newDriver(t, d.dir, nil).sweep())
+	require.FileExists(t, d.partial("volume-1"))
+	requireBusy(t, d, "volume-1")
+	draft.discard()
 	assert.Equal(t, []string{"volume-1"}, objects(t, d.dir))
 }
 

@@ -77,7 +77,7 @@ func statfs(dir string) (space, error) {
 		if err == nil {
 			break
 		}
-		if err != syscall.EINTR { //nolint:errorlint // a bare errno
+		if err != syscall.EINTR {
 			return space{}, os.NewSyscallError("statfs", err)
 		}
 	}

@@ -66,7 +66,7 @@ func TestSystemConformance(t *testing.T) {
 			t.Parallel()
 			at := mounted(t, kind, mib)
 			driverstest.Run(t, driverstest.Harness{Serial: true, New: func(t *testing.T) *driverstest.Array {
-				dir, err := os.MkdirTemp(at, "suite")
+				dir, err := os.MkdirTemp(at, "suite") //nolint:usetesting // on that file system
 				require.NoError(t, err)
 				return arrayIn(t, dir, func(d *Driver) { small(d, 1000, 1000) }) // sparse as they are, the volumes are larger
 			}})

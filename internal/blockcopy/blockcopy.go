@@ -108,7 +108,8 @@ type copier struct {
 	ctx      context.Context //nolint:containedctx // a copier is one call
 	dst, src *os.File
 	o        Options
-	buf      []byte
+	buf      []byte // for one piece; made when there is data
+	piece    int64  // how much to do at once
 	pace     pacer
 	dirty    writeback
 	done     int64
@@ -183,7 +184,7 @@ func (c *copier) prepare() error {
 		}
 	}
 	c.pace = newPacer(c.o.BytesPerSecond)
-	c.buf = make([]byte, min(c.pace.piece(chunk), max(c.o.Bytes, 1)))
+	c.piece = c.pace.piece(chunk)
 	c.dirty = writeback{f: c.dst}
 	c.reported = time.Now()
 	return nil
@@ -223,6 +224,9 @@ func (c *copier) extent(off int64) (data, hole int64, err error) {
 
 // data copies up to end.
 func (c *copier) data(end int64) error {
+	if c.buf == nil && c.done < end {
+		c.buf = make([]byte, min(c.piece, c.o.Bytes))
+	}
 	for c.done < end {
 		n := min(int64(len(c.buf)), end-c.done)
 		if err := c.pace.wait(c.ctx, n); err != nil {
@@ -314,7 +318,7 @@ func (c *copier) zeros(end int64) error {
 	if c.done == end {
 		return nil
 	}
-	blank := make([]byte, min(int64(len(c.buf)), end-c.done))
+	blank := make([]byte, min(c.piece, end-c.done))
 	for c.done < end {
 		n := min(int64(len(blank)), end-c.done)
 		if err := c.pace.wait(c.ctx, n); err != nil {

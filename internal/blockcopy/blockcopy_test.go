@@ -214,7 +214,7 @@ func TestNoRoom(t *testing.T) {
 	require.NoError(t, err)
 	to, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
-	c := &copier{ctx: t.Context(), dst: to, src: from, o: Options{Bytes: 1 << 20}, buf: make([]byte, chunk)}
+	c := &copier{ctx: t.Context(), dst: to, src: from, o: Options{Bytes: 1 << 20}, piece: chunk}
 	err = c.data(1 << 20)
 	require.ErrorIs(t, err, fault.ErrExhausted)
 	require.ErrorIs(t, err, syscall.ENOSPC)
