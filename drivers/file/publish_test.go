@@ -238,6 +238,8 @@ func TestPublishWithoutLinks(t *testing.T) {
 	require.NoError(t, draft.publish("volume-1"))
 	assert.Equal(t, []string{"volume-1"}, objects(t, d.dir))
 	require.NoError(t, os.Mkdir(partial, 0o700))
+	require.NoError(t, os.Remove(d.path("volume-1")))
+	require.NoError(t, os.WriteFile(d.path("volume-1"), nil, 0o600))
 	draft.partial = partial
 	require.ErrorIs(t, draft.publish("volume-1"), fs.ErrExist)
 }

@@ -39,7 +39,6 @@ func TestUnwind(t *testing.T) {
 		}
 		return done, result
 	}
-	// done is read after the deferred steps ran only through the closure's result.
 	var done []string
 	collect := func(stop bool, result error) error {
 		d, err := run(stop, result)
