@@ -7,11 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,242 +32,6 @@ import (
 // hit twice, before it did anything and after it did all. Afterwards the array
 // (files), the host (links) and the store must be as before, or the store must
 // tell what is left and Recover must settle it.
-
-// steps counts the steps of a verb and acts at one of them.
-type steps struct {
-	mu    sync.Mutex
-	on    bool
-	names []string
-	at    int // counted from 1; 0 is never
-	after bool
-	act   func() error
-}
-
-func (s *steps) do(name string, f func() error) error {
-	s.mu.Lock()
-	act := false
-	if s.on {
-		s.names = append(s.names, name)
-		act = len(s.names) == s.at
-	}
-	s.mu.Unlock()
-	if act && !s.after {
-		return s.act()
-	}
-	err := f()
-	if act && err == nil {
-		return s.act()
-	}
-	return err
-}
-
-func (s *steps) start(at int, after bool, act func() error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.on, s.names, s.at, s.after, s.act = true, nil, at, after, act
-}
-
-func (s *steps) stop() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.on = false
-	return slices.Clone(s.names)
-}
-
-// sweepDriver is the file driver with steps. What is exported is kept in a
-// file, so that a forgotten export is seen.
-type sweepDriver struct {
-	d     drivers.Driver
-	dir   string
-	steps *steps
-}
-
-func (d *sweepDriver) Stats(ctx context.Context) (*drivers.Stats, error) { return d.d.Stats(ctx) }
-func (d *sweepDriver) Close() error                                      { return d.d.Close() }
-
-func (d *sweepDriver) CreateVolume(ctx context.Context, v *drivers.Volume) (u *drivers.VolumeUpdate, err error) {
-	err = d.steps.do("driver.CreateVolume", func() error { u, err = d.d.CreateVolume(ctx, v); return err })
-	return u, err
-}
-
-func (d *sweepDriver) DeleteVolume(ctx context.Context, v *drivers.Volume) error {
-	return d.steps.do("driver.DeleteVolume", func() error { return d.d.DeleteVolume(ctx, v) })
-}
-
-func (d *sweepDriver) ExtendVolume(ctx context.Context, v *drivers.Volume, size int) error {
-	return d.steps.do("driver.ExtendVolume", func() error { return d.d.ExtendVolume(ctx, v, size) })
-}
-
-func (d *sweepDriver) CloneVolume(ctx context.Context, v, src *drivers.Volume) (u *drivers.VolumeUpdate, err error) {
-	err = d.steps.do("driver.CloneVolume", func() error { u, err = d.d.CloneVolume(ctx, v, src); return err })
-	return u, err
-}
-
-func (d *sweepDriver) InspectVolume(ctx context.Context, v *drivers.Volume) (s *drivers.VolumeState, err error) {
-	err = d.steps.do("driver.InspectVolume", func() error { s, err = d.d.InspectVolume(ctx, v); return err })
-	return s, err
-}
-
-func (d *sweepDriver) CreateSnapshot(ctx context.Context, s *drivers.Snapshot, v *drivers.Volume) (u *drivers.SnapshotUpdate, err error) {
-	err = d.steps.do("driver.CreateSnapshot", func() error { u, err = d.d.CreateSnapshot(ctx, s, v); return err })
-	return u, err
-}
-
-func (d *sweepDriver) DeleteSnapshot(ctx context.Context, s *drivers.Snapshot, v *drivers.Volume) error {
-	return d.steps.do("driver.DeleteSnapshot", func() error { return d.d.DeleteSnapshot(ctx, s, v) })
-}
-
-func (d *sweepDriver) VolumeFromSnapshot(ctx context.Context, v *drivers.Volume, s *drivers.Snapshot, src *drivers.Volume) (u *drivers.VolumeUpdate, err error) {
-	err = d.steps.do("driver.VolumeFromSnapshot", func() error { u, err = d.d.VolumeFromSnapshot(ctx, v, s, src); return err })
-	return u, err
-}
-
-func (d *sweepDriver) export(v *drivers.Volume) string { return filepath.Join(d.dir, "export-"+v.ID) }
-
-func (d *sweepDriver) Export(ctx context.Context, v *drivers.Volume) (u *drivers.VolumeUpdate, err error) {
-	err = d.steps.do("driver.Export", func() error {
-		auth := drivers.Secret("CHAP user secret")
-		u = &drivers.VolumeUpdate{ProviderAuth: &auth}
-		return os.WriteFile(d.export(v), nil, 0o600)
-	})
-	return u, err
-}
-
-func (d *sweepDriver) Unexport(ctx context.Context, v *drivers.Volume) error {
-	return d.steps.do("driver.Unexport", func() error { return gone(os.Remove(d.export(v))) })
-}
-
-// mapping is the trace of one host's access. It is by connection here, so that
-// two connections of the same host are told apart.
-func (d *sweepDriver) mapping(v *drivers.Volume, a *drivers.Attachment) string {
-	return filepath.Join(d.dir, "map-"+v.ID+"-"+a.ID)
-}
-
-func (d *sweepDriver) Connect(ctx context.Context, v *drivers.Volume, a *drivers.Attachment) (i *connector.ConnInfo, err error) {
-	err = d.steps.do("driver.Connect", func() error {
-		if _, err := os.Stat(d.export(v)); err != nil {
-			return fmt.Errorf("connect without export: %w", err)
-		}
-		i, err = d.d.Connect(ctx, v, a)
-		if err != nil {
-			return err
-		}
-		i.Protocol = "sweep"
-		return os.WriteFile(d.mapping(v, a), nil, 0o600)
-	})
-	return i, err
-}
-
-func (d *sweepDriver) Disconnect(ctx context.Context, v *drivers.Volume, a *drivers.Attachment) error {
-	return d.steps.do("driver.Disconnect", func() error { return gone(os.Remove(d.mapping(v, a))) })
-}
-
-func (d *sweepDriver) RevertToSnapshot(ctx context.Context, v *drivers.Volume, s *drivers.Snapshot) error {
-	return d.steps.do("driver.RevertToSnapshot", func() error { return d.d.(drivers.Reverter).RevertToSnapshot(ctx, v, s) })
-}
-
-func (d *sweepDriver) ListVolumes(ctx context.Context) (l []drivers.ExistingVolume, err error) {
-	err = d.steps.do("driver.ListVolumes", func() error { l, err = d.d.(drivers.Manager).ListVolumes(ctx); return err })
-	return l, err
-}
-
-func (d *sweepDriver) ManageVolume(ctx context.Context, v *drivers.Volume, ref string) (u *drivers.VolumeUpdate, err error) {
-	err = d.steps.do("driver.ManageVolume", func() error { u, err = d.d.(drivers.Manager).ManageVolume(ctx, v, ref); return err })
-	return u, err
-}
-
-func (d *sweepDriver) UnmanageVolume(ctx context.Context, v *drivers.Volume) error {
-	return d.steps.do("driver.UnmanageVolume", func() error { return d.d.(drivers.Manager).UnmanageVolume(ctx, v) })
-}
-
-func gone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// sweepStore is a store with steps.
-type sweepStore struct {
-	persistence.Store
-	steps *steps
-}
-
-func (s *sweepStore) Volumes(ctx context.Context, f persistence.VolumeFilter) (l []*drivers.Volume, err error) {
-	err = s.steps.do("store.Volumes", func() error { l, err = s.Store.Volumes(ctx, f); return err })
-	return l, err
-}
-
-func (s *sweepStore) Snapshots(ctx context.Context, f persistence.SnapshotFilter) (l []*drivers.Snapshot, err error) {
-	err = s.steps.do("store.Snapshots", func() error { l, err = s.Store.Snapshots(ctx, f); return err })
-	return l, err
-}
-
-func (s *sweepStore) Connections(ctx context.Context, f persistence.ConnectionFilter) (l []*persistence.Connection, err error) {
-	err = s.steps.do("store.Connections", func() error { l, err = s.Store.Connections(ctx, f); return err })
-	return l, err
-}
-
-func (s *sweepStore) Write(ctx context.Context, ops ...persistence.Op) error {
-	return s.steps.do("store.Write", func() error { return s.Store.Write(ctx, ops...) })
-}
-
-// sweepConnector attaches by making a link in the host's folder.
-type sweepConnector struct {
-	dir   string
-	steps *steps
-}
-
-func (c *sweepConnector) link(r connector.Request) (path, target string) {
-	d, ok := r.Info.Data.(*connector.RawData)
-	if ok {
-		target, _ = d.Values["device_path"].(string)
-	} else if l, ok := r.Info.Data.(*connector.LocalData); ok {
-		target = l.DevicePath
-	}
-	return filepath.Join(c.dir, filepath.Base(target)), target
-}
-
-func (c *sweepConnector) Attach(ctx context.Context, r connector.Request) (d *connector.Device, err error) {
-	err = c.steps.do("connector.Attach", func() error {
-		path, target := c.link(r)
-		d = &connector.Device{Type: "local", Path: path}
-		if err := os.Symlink(target, path); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		return nil
-	})
-	if err != nil && d != nil { // what failed is taken back by the connector itself
-		return nil, errors.Join(err, gone(os.Remove(d.Path)))
-	}
-	return d, err
-}
-
-func (c *sweepConnector) Detach(ctx context.Context, r connector.Request) error {
-	return c.steps.do("connector.Detach", func() error {
-		path, _ := c.link(r)
-		return gone(os.Remove(path))
-	})
-}
-
-func (c *sweepConnector) Extend(ctx context.Context, r connector.Request) (n int64, err error) {
-	err = c.steps.do("connector.Extend", func() error {
-		info, err := os.Stat(r.Device.Path)
-		if err == nil {
-			n = info.Size()
-		}
-		return err
-	})
-	return n, err
-}
-
-func (c *sweepConnector) Paths(_ context.Context, r connector.Request) ([]string, error) {
-	path, _ := c.link(r)
-	if _, err := os.Lstat(path); err != nil {
-		return nil, gone(err)
-	}
-	return []string{path}, nil
-}
 
 // world is one array, one host and one store, in a folder.
 type world struct {
@@ -333,10 +95,6 @@ const (
 	newOne = "00000000-0000-4000-8000-000000000009"
 )
 
-func (w *world) volume(ctx context.Context, id string) (*cinderlib.Volume, error) {
-	return w.lib.VolumeByID(ctx, id)
-}
-
 // furnish makes the objects. The base volume holds "base now", its snapshot
 // "base then".
 func (w *world) furnish(ctx context.Context) error {
@@ -392,163 +150,101 @@ func (w *world) has(id, text string) bool {
 	return err == nil && string(got) == text
 }
 
+type step func(context.Context, *world) error
+
+// onVolume, onSnapshot and onConnection are steps on one of the objects.
+func onVolume(id string, do func(context.Context, *cinderlib.Volume) error) step {
+	return func(ctx context.Context, w *world) error {
+		v, err := w.lib.VolumeByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		return do(ctx, v)
+	}
+}
+
+func onSnapshot(do func(context.Context, *cinderlib.Snapshot) error) step {
+	return func(ctx context.Context, w *world) error {
+		s, err := w.lib.SnapshotByID(ctx, snapID)
+		if err != nil {
+			return err
+		}
+		return do(ctx, s)
+	}
+}
+
+func onConnection(do func(context.Context, *cinderlib.Connection) error) step {
+	return func(ctx context.Context, w *world) error {
+		c, err := w.lib.ConnectionByID(ctx, connID)
+		if err != nil {
+			return err
+		}
+		return do(ctx, c)
+	}
+}
+
+// only drops what a verb returns beside its error.
+func only[T any](_ T, err error) error { return err }
+
+// attachHeld and growBase prepare a world.
+var (
+	attachHeld = onConnection(func(ctx context.Context, c *cinderlib.Connection) error { return c.Attach(ctx) })
+	growBase   = onVolume(baseID, func(ctx context.Context, v *cinderlib.Volume) error { return only(v.Extend(ctx, 2)) })
+	elsewhere  = &connector.Properties{Host: "there"}
+)
+
 // verbs are what is swept. prepare runs before the steps are counted.
 var verbs = []struct {
-	name    string
-	prepare func(context.Context, *world) error
-	run     func(context.Context, *world) error
+	name         string
+	prepare, run step
 }{
 	{"create", nil, func(ctx context.Context, w *world) error {
-		_, err := w.backend.CreateVolume(ctx, 2, cinderlib.WithID(newOne))
-		return err
+		return only(w.backend.CreateVolume(ctx, 2, cinderlib.WithID(newOne)))
 	}},
-	{"clone", nil, func(ctx context.Context, w *world) error {
-		v, err := w.volume(ctx, baseID)
-		if err != nil {
-			return err
-		}
-		_, err = v.Clone(ctx, cinderlib.WithID(newOne), cinderlib.WithSize(2))
-		return err
-	}},
-	{"from snapshot", nil, func(ctx context.Context, w *world) error {
-		s, err := w.lib.SnapshotByID(ctx, snapID)
-		if err != nil {
-			return err
-		}
-		_, err = s.CreateVolume(ctx, cinderlib.WithID(newOne), cinderlib.WithSize(2))
-		return err
-	}},
-	{"snapshot", nil, func(ctx context.Context, w *world) error {
-		v, err := w.volume(ctx, baseID)
-		if err != nil {
-			return err
-		}
-		_, err = v.CreateSnapshot(ctx, cinderlib.WithID(newOne))
-		return err
-	}},
-	{"extend", nil, func(ctx context.Context, w *world) error {
-		v, err := w.volume(ctx, baseID)
-		if err != nil {
-			return err
-		}
-		_, err = v.Extend(ctx, 3)
-		return err
-	}},
-	{"delete", nil, func(ctx context.Context, w *world) error {
-		v, err := w.volume(ctx, freeID)
-		if err != nil {
-			return err
-		}
-		return v.Delete(ctx)
-	}},
-	{"delete snapshot", nil, func(ctx context.Context, w *world) error {
-		s, err := w.lib.SnapshotByID(ctx, snapID)
-		if err != nil {
-			return err
-		}
-		return s.Delete(ctx)
-	}},
-	{"revert", func(ctx context.Context, w *world) error {
-		v, err := w.volume(ctx, baseID)
-		if err != nil {
-			return err
-		}
-		_, err = v.Extend(ctx, 2) // the snapshot is smaller
-		return err
-	}, func(ctx context.Context, w *world) error {
-		v, err := w.volume(ctx, baseID)
-		if err != nil {
-			return err
-		}
-		snapshots, err := v.Snapshots(ctx)
+	{"clone", nil, onVolume(baseID, func(ctx context.Context, v *cinderlib.Volume) error {
+		return only(v.Clone(ctx, cinderlib.WithID(newOne), cinderlib.WithSize(2)))
+	})},
+	{"from snapshot", nil, onSnapshot(func(ctx context.Context, s *cinderlib.Snapshot) error {
+		return only(s.CreateVolume(ctx, cinderlib.WithID(newOne), cinderlib.WithSize(2)))
+	})},
+	{"snapshot", nil, onVolume(baseID, func(ctx context.Context, v *cinderlib.Volume) error {
+		return only(v.CreateSnapshot(ctx, cinderlib.WithID(newOne)))
+	})},
+	{"extend", nil, onVolume(baseID, func(ctx context.Context, v *cinderlib.Volume) error { return only(v.Extend(ctx, 3)) })},
+	{"delete", nil, onVolume(freeID, func(ctx context.Context, v *cinderlib.Volume) error { return v.Delete(ctx) })},
+	{"delete snapshot", nil, onSnapshot(func(ctx context.Context, s *cinderlib.Snapshot) error { return s.Delete(ctx) })},
+	{"revert", growBase, onVolume(baseID, func(ctx context.Context, v *cinderlib.Volume) error {
+		snapshots, err := v.Snapshots(ctx) // the snapshot is smaller than the volume
 		if err != nil {
 			return err
 		}
 		return v.Revert(ctx, snapshots[0])
-	}},
-	{"connect", nil, func(ctx context.Context, w *world) error {
-		v, err := w.volume(ctx, freeID)
-		if err != nil {
-			return err
-		}
-		_, err = v.Connect(ctx, &connector.Properties{Host: "there"}, cinderlib.WithID(newOne))
-		return err
-	}},
-	{"connect another", nil, func(ctx context.Context, w *world) error {
-		v, err := w.volume(ctx, heldID)
-		if err != nil {
-			return err
-		}
-		_, err = v.Connect(ctx, &connector.Properties{Host: "there"}, cinderlib.WithID(newOne))
-		return err
-	}},
-	{"attach", nil, func(ctx context.Context, w *world) error {
-		v, err := w.volume(ctx, freeID)
-		if err != nil {
-			return err
-		}
-		_, err = v.Attach(ctx, cinderlib.WithID(newOne))
-		return err
-	}},
-	{"attach connection", nil, func(ctx context.Context, w *world) error {
-		c, err := w.lib.ConnectionByID(ctx, connID)
-		if err != nil {
-			return err
-		}
-		return c.Attach(ctx)
-	}},
-	{"detach", func(ctx context.Context, w *world) error {
-		c, err := w.lib.ConnectionByID(ctx, connID)
-		if err != nil {
-			return err
-		}
-		return c.Attach(ctx)
-	}, func(ctx context.Context, w *world) error {
-		v, err := w.volume(ctx, heldID)
-		if err != nil {
-			return err
-		}
-		return v.Cleanup(ctx) // detach and disconnect
-	}},
-	{"extend attached", func(ctx context.Context, w *world) error {
-		c, err := w.lib.ConnectionByID(ctx, connID)
-		if err != nil {
-			return err
-		}
-		return c.Attach(ctx)
-	}, func(ctx context.Context, w *world) error {
-		c, err := w.lib.ConnectionByID(ctx, connID)
-		if err != nil {
-			return err
-		}
+	})},
+	{"connect", nil, onVolume(freeID, func(ctx context.Context, v *cinderlib.Volume) error {
+		return only(v.Connect(ctx, elsewhere, cinderlib.WithID(newOne)))
+	})},
+	{"connect another", nil, onVolume(heldID, func(ctx context.Context, v *cinderlib.Volume) error {
+		return only(v.Connect(ctx, elsewhere, cinderlib.WithID(newOne)))
+	})},
+	{"attach", nil, onVolume(freeID, func(ctx context.Context, v *cinderlib.Volume) error {
+		return only(v.Attach(ctx, cinderlib.WithID(newOne)))
+	})},
+	{"attach connection", nil, attachHeld},
+	{"detach", attachHeld, onVolume(heldID, func(ctx context.Context, v *cinderlib.Volume) error {
+		return v.Cleanup(ctx) // detaches and disconnects
+	})},
+	{"extend attached", attachHeld, onConnection(func(ctx context.Context, c *cinderlib.Connection) error {
 		v, err := c.Volume(ctx)
 		if err != nil {
 			return err
 		}
-		if _, err := v.Extend(ctx, 4); err != nil {
-			return err
-		}
-		_, err = c.Extend(ctx)
-		return err
-	}},
-	{"disconnect", nil, func(ctx context.Context, w *world) error {
-		c, err := w.lib.ConnectionByID(ctx, connID)
-		if err != nil {
-			return err
-		}
-		return c.Disconnect(ctx)
-	}},
+		return errors.Join(only(v.Extend(ctx, 4)), only(c.Extend(ctx)))
+	})},
+	{"disconnect", nil, onConnection(func(ctx context.Context, c *cinderlib.Connection) error { return c.Disconnect(ctx) })},
 	{"manage", nil, func(ctx context.Context, w *world) error {
-		_, err := w.backend.ManageVolume(ctx, "foreign", cinderlib.WithID(newOne))
-		return err
+		return only(w.backend.ManageVolume(ctx, "foreign", cinderlib.WithID(newOne)))
 	}},
-	{"unmanage", nil, func(ctx context.Context, w *world) error {
-		v, err := w.volume(ctx, freeID)
-		if err != nil {
-			return err
-		}
-		return v.Unmanage(ctx)
-	}},
+	{"unmanage", nil, onVolume(freeID, func(ctx context.Context, v *cinderlib.Volume) error { return v.Unmanage(ctx) })},
 }
 
 // state is everything there is: files with their sizes, links, records.
@@ -706,7 +402,7 @@ func TestFaultSweep(t *testing.T) {
 
 // faultAt lets one step fail, and returns whether the verb has that step, and
 // whether it took Recover to settle it.
-func faultAt(t *testing.T, name string, prepare, run func(context.Context, *world) error, at int, after bool) (reached, byRecover bool) {
+func faultAt(t *testing.T, name string, prepare, run step, at int, after bool) (reached, byRecover bool) {
 	t.Helper()
 	ctx := t.Context()
 	w, err := openWorld(ctx, t.TempDir())
@@ -815,7 +511,7 @@ func TestKillSweep(t *testing.T) {
 	assert.Greater(t, kills, 150)
 }
 
-func killAt(t *testing.T, self, name string, prepare func(context.Context, *world) error, at int, after bool) (killed bool, settled int) {
+func killAt(t *testing.T, self, name string, prepare step, at int, after bool) (killed bool, settled int) {
 	t.Helper()
 	ctx := t.Context()
 	dir := t.TempDir()
