@@ -22,7 +22,10 @@ import (
 // and each a store of its own.
 func ExampleLibrary_Dump() {
 	ctx := context.Background()
-	directory := exampleDirectory()
+	directory, err := os.MkdirTemp("", "volumes")
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer func() { _ = os.RemoveAll(directory) }()
 	options := cinderlib.Options{"volume_backend_name": "disk", "volume_driver": "file", "file_directory": directory}
 
@@ -112,9 +115,23 @@ func ExampleVolume_Simplified() {
 // one settles that before it goes on.
 func ExampleBackend_Recover() {
 	ctx := context.Background()
-	store := memory.New()
-	_, backend, done := newExample(ctx, cinderlib.WithStore(store))
-	defer done()
+	directory, err := os.MkdirTemp("", "volumes")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(directory) }()
+	store := memory.New() // it stands for one that lasts
+	lib, err := cinderlib.New(cinderlib.WithStore(store))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lib.Close(ctx)
+	backend, err := lib.NewBackend(ctx, cinderlib.Options{
+		"volume_backend_name": "disk", "volume_driver": "file", "file_directory": directory,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 	if err := store.Write(ctx, persistence.Insert(&drivers.Volume{
 		ID: "6f0f2b0c-4a55-4f7c-9a43-0d2b6a0f4c11", Size: 1, Host: "node-1@disk#disk",
 		Status: drivers.StatusCreating, CreatedAt: time.Now(),
@@ -218,7 +235,10 @@ func ExampleBackend_RefreshStats() {
 // A file that somebody else put into the directory becomes a volume.
 func ExampleBackend_ManageVolume() {
 	ctx := context.Background()
-	directory := exampleDirectory()
+	directory, err := os.MkdirTemp("", "volumes")
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer func() { _ = os.RemoveAll(directory) }()
 	lib, err := cinderlib.New()
 	if err != nil {

@@ -15,7 +15,10 @@ import (
 
 func ExampleNew() {
 	ctx := context.Background()
-	locks := exampleDirectory()
+	locks, err := os.MkdirTemp("", "locks")
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer func() { _ = os.RemoveAll(locks) }()
 
 	lib, err := cinderlib.New(
@@ -71,9 +74,12 @@ func ExampleWithConfig() {
 
 func ExampleLibrary_NewBackend() {
 	ctx := context.Background()
-	base := exampleDirectory()
-	defer func() { _ = os.RemoveAll(base) }()
-	lib, err := cinderlib.New(cinderlib.WithConfig(map[string]any{"state_path": base}))
+	directory, err := os.MkdirTemp("", "volumes")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(directory) }()
+	lib, err := cinderlib.New(cinderlib.WithConfig(map[string]any{"state_path": directory}))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -93,7 +99,7 @@ func ExampleLibrary_NewBackend() {
 	_, err = lib.NewBackend(ctx, cinderlib.Options{
 		"volume_backend_name": "silver",
 		"volume_driver":       "file",
-		"file_directry":       base,
+		"file_directry":       directory,
 	})
 	fmt.Println(err)
 	// Output:

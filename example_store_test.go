@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"os"
 
 	"github.com/gocinder/cinderlib"
 	"github.com/gocinder/cinderlib/drivers"
@@ -41,8 +42,22 @@ func (j journal) Write(ctx context.Context, ops ...persistence.Op) error {
 // is about to do before it does it.
 func ExampleWithStore() {
 	ctx := context.Background()
-	_, backend, done := newExample(ctx, cinderlib.WithStore(journal{memory.New()}))
-	defer done()
+	directory, err := os.MkdirTemp("", "volumes")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(directory) }()
+	lib, err := cinderlib.New(cinderlib.WithStore(journal{memory.New()}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lib.Close(ctx)
+	backend, err := lib.NewBackend(ctx, cinderlib.Options{
+		"volume_backend_name": "disk", "volume_driver": "file", "file_directory": directory,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 
 	volume, err := backend.CreateVolume(ctx, 1, cinderlib.WithName("db"))
 	if err != nil {

@@ -70,10 +70,14 @@ func Example() {
 }
 
 // newExample gives the other examples a library with a backend called disk on
-// a directory of its own; done takes both away.
-func newExample(ctx context.Context, opts ...cinderlib.Option) (lib *cinderlib.Library, backend *cinderlib.Backend, done func()) {
-	directory := exampleDirectory()
-	lib, err := cinderlib.New(opts...)
+// a directory of its own; done takes both away. Pages of the documentation do
+// not show the call: see tools/docgen.
+func newExample(ctx context.Context) (lib *cinderlib.Library, backend *cinderlib.Backend, done func()) {
+	directory, err := os.MkdirTemp("", "volumes")
+	if err != nil {
+		log.Fatal(err)
+	}
+	lib, err = cinderlib.New()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -89,13 +93,4 @@ func newExample(ctx context.Context, opts ...cinderlib.Option) (lib *cinderlib.L
 		}
 		_ = os.RemoveAll(directory)
 	}
-}
-
-// exampleDirectory makes a directory, which the example removes.
-func exampleDirectory() string {
-	directory, err := os.MkdirTemp("", "cinderlib-example")
-	if err != nil {
-		log.Fatal(err)
-	}
-	return directory
 }

@@ -29,7 +29,9 @@ import (
 // where the array allows. No goroutine outlives Close. Errors are marked with
 // the sentinels of this package, so that a caller can tell a full pool from a
 // dead array; one marked ErrPrecondition, ErrInvalid or errors.ErrUnsupported
-// says that nothing was changed.
+// says that nothing was changed. A call on a volume or snapshot that the array
+// does not have is ErrNotFound, but for those that take something away, which
+// succeed.
 type Driver interface {
 	// Stats asks the array for its capacities. There is at least one pool.
 	Stats(ctx context.Context) (*Stats, error)
@@ -42,16 +44,19 @@ type Driver interface {
 
 // Provisioner makes, changes and removes volumes.
 type Provisioner interface {
-	// CreateVolume makes v, of v.Size GiB. A volume of that name and size that
-	// is there already, from a call that was cut off, is taken as made.
-	// ErrExhausted: there is no room.
+	// CreateVolume makes v, of v.Size GiB, in which nobody's old data is to be
+	// read. A volume of that name and size that is there already, from a call that
+	// was cut off, is taken as made; of another size: ErrExists.
+	// ErrExhausted: there is no room. ErrInvalid: the array cannot have the id in a
+	// name.
 	CreateVolume(ctx context.Context, v *Volume) (*VolumeUpdate, error)
 	// DeleteVolume removes v and whatever a cut-off CreateVolume, CloneVolume or
 	// VolumeFromSnapshot of v left behind. A volume that is not there is success.
 	// ErrHasDependents, ErrInUse: the array refuses, nothing was changed.
 	DeleteVolume(ctx context.Context, v *Volume) error
 	// ExtendVolume grows v to size GiB, also while it is connected where the
-	// array can. A volume that has that size already is success.
+	// array can. A volume that has that size already is success. It never shrinks
+	// one, whatever the record says: a larger one is ErrInvalid.
 	ExtendVolume(ctx context.Context, v *Volume, size int) error
 	// CloneVolume makes v, of v.Size GiB, with the content of src and, behind
 	// that, zeros. v.Size is at least src.Size.

@@ -39,7 +39,9 @@ type CopyRequest struct {
 // Endpoint is one end of a copy: a path on this host, or something on the array
 // that is attached for the copy and detached after it.
 type Endpoint struct {
-	Path string // of a file or block device; if empty, Connect and Disconnect are used
+	// Path is that of a file or block device as this process opens it; if it is
+	// empty, Connect and Disconnect are used.
+	Path string
 
 	Connect    func(ctx context.Context, a *Attachment) (*connector.ConnInfo, error)
 	Disconnect func(ctx context.Context, a *Attachment) error

@@ -14,6 +14,8 @@ die() { echo "test-system: $*" >&2; exit 1; }
 
 missing=()
 command -v mkfs.xfs >/dev/null || missing+=(xfsprogs)
+command -v mkfs.btrfs >/dev/null || missing+=(btrfs-progs)
+command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
 command -v losetup >/dev/null || missing+=(mount)
 if [ ${#missing[@]} -gt 0 ]; then
 	say "installing ${missing[*]}"
@@ -24,7 +26,7 @@ fi
 export CINDERLIB_SYSTEM=1
 
 say "loop devices, reflinks on XFS, a full disk"
-go test -race -count=1 -timeout 10m ./connector/... ./drivers/...
+go test -race -count=1 -timeout 15m ./connector/... ./drivers/... ./internal/blockcopy
 
 say "functional suite on the file driver, with loop devices"
 CL_FTEST_CFG=file.yaml go test -race -count=1 -timeout 10m -v ./functional/ | grep -v '^=== '

@@ -16,6 +16,10 @@
 // what is equal. Elsewhere they are sparse copies, and a connected volume can be
 // neither cloned nor snapshotted.
 //
+// A context ends copies and waits within a second. What the kernel does in one
+// piece it does not end: to put a file on the disk, to free a large one, to share
+// one that is in very many pieces.
+//
 // Several processes of one host may use a directory together, if they share the
 // locks path.
 package file

@@ -24,6 +24,15 @@ func ExampleGood() {
 	// good
 }
 
+func ExampleSetUp() {
+	ctx := context.Background()
+	_, backend, done := newExample(ctx)
+	defer done()
+
+	backend.Use(ctx)
+	// Output:
+}
+
 func Example_silent() {
 	print("nobody runs this")
 }
@@ -64,6 +73,7 @@ func TestFill(t *testing.T) {
 	equal(t, text, page("# A\n\n<!-- example: ExampleGood -->\n'''go\nif x {\n\tprint(\"good\")\n}\n'''\n\n"+
 		"<!-- code: x_test.go:part -->\n\n'''go\ntype part struct {\n\ta int\n}\n'''\n\n'''sh\nmake\n'''\n"))
 	again, _ := fill(text, made(t))
+	equal(t, made(t).examples["ExampleSetUp"], "backend.Use(ctx)")
 	equal(t, again, text)
 }
 

@@ -9,7 +9,8 @@
 //
 // A Go block of a page stands behind a comment that names its source:
 //
-//	<!-- example: ExampleVolume_Attach -->     the body of that Example of the root package
+//	<!-- example: ExampleVolume_Attach -->     the body of that Example of the root package,
+//	                                             less its Output and the call of newExample
 //	<!-- code: example_store_test.go:journal --> a region of a Go file, between
 //	                                             // docgen: journal and // docgen: end
 //

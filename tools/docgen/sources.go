@@ -46,6 +46,10 @@ func readSources(tree fs.FS) (*sources, error) {
 	return s, nil
 }
 
+// preamble is how most Examples begin. Pages leave it out: what ctx, lib and
+// backend are they say in a sentence.
+var preamble = regexp.MustCompile(`^ctx := context\.Background\(\)\n\w+, \w+, done := newExample\(ctx\)\ndefer done\(\)\n+`)
+
 var output = regexp.MustCompile(`(?i)^//\s*(unordered )?output:`)
 
 // add takes the body of an Example, from and to in the text, less its Output.
@@ -58,7 +62,7 @@ func (s *sources) add(f *ast.FuncDecl, file *ast.File, from, to int, set *token.
 			to = at
 		}
 	}
-	s.examples[f.Name.Name] = dedent(string(text[from:to]))
+	s.examples[f.Name.Name] = preamble.ReplaceAllString(dedent(string(text[from:to])), "")
 }
 
 // code gives the code that a comment names.
