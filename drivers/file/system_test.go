@@ -39,8 +39,9 @@ func mounted(t *testing.T, kind string, mib int64) string {
 		require.NoError(t, os.WriteFile(image, nil, 0o600))
 		require.NoError(t, os.Truncate(image, mib<<20))
 		mkfs := map[string][]string{
-			"xfs":  {"mkfs.xfs", "-q", "-m", "reflink=1", image},
-			"ext4": {"mkfs.ext4", "-q", "-m", "0", image},
+			"xfs":   {"mkfs.xfs", "-q", "-m", "reflink=1", image},
+			"btrfs": {"mkfs.btrfs", "-q", image},
+			"ext4":  {"mkfs.ext4", "-q", "-m", "0", image},
 		}[kind]
 		run(t, mkfs...)
 		args = []string{"-t", kind, "-o", "loop", image, at}
@@ -60,7 +61,7 @@ func run(t *testing.T, args ...string) {
 // memory.
 func TestSystemConformance(t *testing.T) {
 	t.Parallel()
-	for kind, mib := range map[string]int64{"xfs": 512, "ext4": 256, "tmpfs": 256} {
+	for kind, mib := range map[string]int64{"xfs": 512, "btrfs": 512, "ext4": 256, "tmpfs": 256} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			at := mounted(t, kind, mib)
@@ -84,7 +85,16 @@ func free(t *testing.T, dir string) int64 {
 // what is frozen is of one instant.
 func TestSystemReflinks(t *testing.T) {
 	t.Parallel()
-	at := mounted(t, "xfs", 512)
+	for _, kind := range []string{"xfs", "btrfs"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			reflinks(t, mounted(t, kind, 512))
+		})
+	}
+}
+
+func reflinks(t *testing.T, at string) {
+	t.Helper()
 	d := small(newDriver(t, at, nil), 1000, 1000)
 	d.env.Copy = func(context.Context, drivers.CopyRequest) error {
 		t.Error("nothing is copied")
