@@ -35,6 +35,7 @@ vet:
 
 lint: $(LINT)
 	$(LINT) run
+	cd tools && ../$(LINT) run -c ../.golangci.yml ./...
 
 $(LINT): tools/go.mod tools/go.sum
 	@echo "building golangci-lint: some minutes, once"
@@ -45,6 +46,7 @@ generate: ## write the generated pages and the code blocks of the documentation
 
 generated:
 	cd tools && $(GO) run ./docgen -root .. -check
+	cd tools && $(GO) test ./...
 
 bench: ## benchmarks with allocations; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)

@@ -170,6 +170,10 @@ func (b *Backend) cached() *drivers.Stats {
 
 // RefreshStats asks the array for its statistics.
 func (b *Backend) RefreshStats(ctx context.Context) (*drivers.Stats, error) {
+	if err := b.lib.enter(); err != nil {
+		return nil, err
+	}
+	defer b.lib.leave()
 	stats, err := b.driver.Stats(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("stats: %w", err)

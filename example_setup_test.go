@@ -104,8 +104,7 @@ func ExampleLibrary_NewBackend() {
 	fmt.Println(err)
 	// Output:
 	// <cinderlib.Backend gold>
-	// set up backend silver: driver file: option file_directory: is required and not given
-	// unknown option "file_directry"; did you mean "file_directory"?
+	// set up backend silver: driver file: option file_directory: is required and not given; unknown option "file_directry", did you mean "file_directory"?
 }
 
 func ExampleListSupportedDrivers() {

@@ -35,6 +35,15 @@ func WithSave() LoadOption { return loadOption(func(p *loadParams) { p.save = tr
 // Data that is not what it should be is ErrInvalid, says where, and changes
 // nothing.
 func (l *Library) Load(ctx context.Context, data []byte, opts ...LoadOption) ([]Object, error) {
+	return l.load(ctx, data, "", opts)
+}
+
+// load loads documents, or one of a class.
+func (l *Library) load(ctx context.Context, data []byte, class string, opts []LoadOption) ([]Object, error) {
+	if err := l.enter(); err != nil {
+		return nil, err
+	}
+	defer l.leave()
 	var p loadParams
 	for _, o := range opts {
 		o.applyLoad(&p)
@@ -43,6 +52,9 @@ func (l *Library) Load(ctx context.Context, data []byte, opts ...LoadOption) ([]
 	docs, err := in.parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
+	}
+	if class != "" && (len(docs) != 1 || docs[0].class != class) {
+		return nil, invalid("load: not one object of class %s", class)
 	}
 	objects, err := in.build(ctx, docs)
 	if err != nil {
@@ -81,16 +93,11 @@ func (l *Library) LoadBackend(ctx context.Context, data []byte, opts ...LoadOpti
 
 func loadOne[T Object](ctx context.Context, l *Library, class string, data []byte, opts []LoadOption) (T, error) {
 	var none T
-	objects, err := l.Load(ctx, data, opts...)
+	objects, err := l.load(ctx, data, class, opts)
 	if err != nil {
 		return none, err
 	}
-	if len(objects) == 1 {
-		if o, ok := objects[0].(T); ok {
-			return o, nil
-		}
-	}
-	return none, invalid("load: not one object of class %s", class)
+	return objects[0].(T), nil
 }
 
 // document is one object as it was parsed, before its backend is looked for.

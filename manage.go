@@ -15,6 +15,10 @@ import (
 // make. Entries of volumes in the store say so in NotSafe. A driver that cannot
 // list is errors.ErrUnsupported.
 func (b *Backend) ManageableVolumes(ctx context.Context) ([]drivers.ExistingVolume, error) {
+	if err := b.lib.enter(); err != nil {
+		return nil, err
+	}
+	defer b.lib.leave()
 	m, err := b.manager()
 	if err != nil {
 		return nil, err
@@ -39,7 +43,8 @@ func (b *Backend) ManageableVolumes(ctx context.Context) ([]drivers.ExistingVolu
 
 // ManageVolume takes over a volume that the array has, by the reference that
 // ManageableVolumes gives. Its size is rounded up to whole GiB. On failure the
-// store is as before.
+// store is as before, unless the array has taken it over all the same: then the
+// volume is stored with status managing, and Recover settles it.
 func (b *Backend) ManageVolume(ctx context.Context, reference string, opts ...CreateOption) (*Volume, error) {
 	const op = "manage"
 	fail := func(err error) (*Volume, error) {

@@ -424,6 +424,11 @@ func TestSeveralConnections(t *testing.T) {
 	assert.Len(t, connections, 2)
 	require.ErrorIs(t, v.Delete(ctx), cinderlib.ErrInUse)
 	d.calls = nil
+	_, err = v.Connect(ctx, &connector.Properties{Host: "three"}, cinderlib.WithID(one.ID()))
+	require.ErrorIs(t, err, cinderlib.ErrExists)
+	taken, ok := cinderlib.Resource(err).(*cinderlib.Connection)
+	require.True(t, ok)
+	assert.Equal(t, "one", taken.ConnectorInfo().Host)
 	require.NoError(t, one.Disconnect(ctx))
 	require.NoError(t, one.Disconnect(ctx), "again")
 	assert.Equal(t, "in-use", v.Status())

@@ -157,10 +157,14 @@ func nameByte(b byte) bool {
 
 func (r references) lookup(name string) (any, bool) {
 	if group, option, ok := strings.Cut(name, "."); ok {
-		name = option
-		if group == "DEFAULT" {
-			v, ok := r.global[name]
+		switch group {
+		case "DEFAULT":
+			v, ok := r.global[option]
 			return v, ok
+		case "backend_defaults":
+			name = option
+		default:
+			return nil, false
 		}
 	}
 	if v, ok := r.own[name]; ok {

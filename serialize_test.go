@@ -251,6 +251,18 @@ func TestLoadSeedForm(t *testing.T) {
 	assert.Contains(t, string(text), `"created_at":"2018-09-01T10:11:12.000000Z"`)
 }
 
+func TestLoadOfTheWrongClass(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("testdata", "python", "memory.brief.volume-json.json"))
+	require.NoError(t, err)
+	lib := sampleLibrary(t, false)
+	_, err = lib.LoadSnapshot(t.Context(), text, cinderlib.WithSave())
+	require.ErrorIs(t, err, cinderlib.ErrInvalid)
+	volumes, err := lib.Backend("sample").Volumes(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, volumes, "nothing was stored")
+}
+
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
 	const id = "00000001-0000-4000-8000-000000000001"

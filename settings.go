@@ -162,7 +162,8 @@ type setupConfig struct {
 // WithConfig takes the arguments of the Python library's setup by their names:
 // file_locks_path, root_helper, suppress_requests_ssl_warnings, disable_logs,
 // non_uuid_ids, output_all_backend_info, project_id, user_id,
-// persistence_config, fail_on_missing_backend and host. Any other key is an
+// persistence_config, fail_on_missing_backend and host; what the map lacks stays
+// as it is. Any other key is an
 // option of Cinder's [DEFAULT] section: backends can refer to it as $name, and
 // my_ip is the address of this host.
 func WithConfig(config map[string]any) Option {
@@ -176,9 +177,6 @@ func WithConfig(config map[string]any) Option {
 		names := map[string]bool{}
 		for _, o := range optdecode.Describe[setupConfig]() {
 			names[o.Name] = true
-			for _, alias := range o.Aliases {
-				names[alias] = true
-			}
 		}
 		for key, value := range config {
 			switch {
@@ -202,15 +200,41 @@ func WithConfig(config map[string]any) Option {
 		if err != nil {
 			return fmt.Errorf("setup: %w", err)
 		}
-		s.locksPath, s.rootHelper, s.quietTLS = c.FileLocksPath, c.RootHelper, c.SuppressSSLWarnings
-		s.nonUUIDs, s.outputAll, s.missingBackends = c.NonUUIDs, c.OutputAllBackendInfo, !c.FailOnMissingBackend
-		s.projectID, s.userID, s.host = c.ProjectID, c.UserID, c.Host
+		for key := range known {
+			c.assign(s, key)
+		}
 		s.global = global
+		return nil
+	})
+}
+
+// assign takes over the argument called key.
+func (c *setupConfig) assign(s *settings, key string) {
+	switch key {
+	case "file_locks_path":
+		s.locksPath = c.FileLocksPath
+	case "root_helper":
+		s.rootHelper = c.RootHelper
+	case "suppress_requests_ssl_warnings":
+		s.quietTLS = c.SuppressSSLWarnings
+	case "disable_logs":
+		s.logger = slog.New(slog.DiscardHandler)
 		if !c.DisableLogs {
 			s.logger = slog.Default()
 		}
-		return nil
-	})
+	case "non_uuid_ids":
+		s.nonUUIDs = c.NonUUIDs
+	case "output_all_backend_info":
+		s.outputAll = c.OutputAllBackendInfo
+	case "project_id":
+		s.projectID = c.ProjectID
+	case "user_id":
+		s.userID = c.UserID
+	case "fail_on_missing_backend":
+		s.missingBackends = !c.FailOnMissingBackend
+	case "host":
+		s.host = c.Host
+	}
 }
 
 // myIP is the my_ip option, otherwise the first address of this machine that is

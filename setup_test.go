@@ -48,8 +48,14 @@ func TestDefaultLibrary(t *testing.T) {
 	assert.Equal(t, []cinderlib.Object{b}, objects)
 	require.NoError(t, lib.Close(t.Context()))
 	require.NoError(t, lib.Close(t.Context()))
-	_, err = b.CreateVolume(t.Context(), 1)
-	require.ErrorIs(t, err, cinderlib.ErrClosed)
+	for name, call := range map[string]func() error{
+		"create": func() error { _, err := b.CreateVolume(t.Context(), 1); return err },
+		"stats":  func() error { _, err := b.RefreshStats(t.Context()); return err },
+		"list":   func() error { _, err := b.ManageableVolumes(t.Context()); return err },
+		"load":   func() error { _, err := lib.Load(t.Context(), dumped); return err },
+	} {
+		require.ErrorIs(t, call(), cinderlib.ErrClosed, name)
+	}
 }
 
 func TestBackendNames(t *testing.T) {
@@ -105,6 +111,7 @@ func TestBadOptions(t *testing.T) {
 		"circle":          {cinderlib.Options{"volume_driver": "file", "file_directory": "${file_directory}x"}, []string{"circle"}},
 		"single dollar":   {cinderlib.Options{"volume_driver": "file", "file_directory": "/a$"}, []string{"$$"}},
 		"open reference":  {cinderlib.Options{"volume_driver": "file", "file_directory": "${x"}, []string{"$"}},
+		"unknown group":   {cinderlib.Options{"volume_driver": "file", "file_directory": "$nonsense.volume_driver"}, []string{"$nonsense.volume_driver"}},
 		"circle in a map": {cinderlib.Options{"volume_driver": "$volume_driver"}, []string{"volume_driver"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,6 +175,15 @@ func TestReferences(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	t.Parallel()
+	mixed, err := cinderlib.New(cinderlib.WithHostName("kept"), cinderlib.WithNonUUIDs(), cinderlib.WithConfig(map[string]any{"project_id": "p"}))
+	require.NoError(t, err)
+	mb, err := mixed.NewBackend(t.Context(), cinderlib.Options{"volume_backend_name": "b", "volume_driver": "file", "file_directory": t.TempDir()})
+	require.NoError(t, err)
+	mv, err := mb.CreateVolume(t.Context(), 1, cinderlib.WithID("v1"))
+	require.NoError(t, err)
+	assert.Equal(t, "kept@b#b", mv.Info().Host, "what the map lacks stays as it is")
+	assert.Equal(t, "p", mv.Info().ProjectID)
+
 	lib, err := cinderlib.New(cinderlib.WithConfig(map[string]any{
 		"file_locks_path": t.TempDir(), "root_helper": "", "suppress_requests_ssl_warnings": false, "disable_logs": true,
 		"non_uuid_ids": true, "output_all_backend_info": "True", "project_id": "p", "user_id": nil,

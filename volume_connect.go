@@ -23,14 +23,22 @@ func (v *Volume) Connect(ctx context.Context, host *connector.Properties, opts .
 	if err != nil {
 		return nil, err
 	}
-	defer vb.end(ctx, v, &err)
+	resource := Object(v)
+	defer func() { vb.end(ctx, resource, &err) }()
 	p, err := connects(opts)
 	if err != nil {
 		return nil, err
 	}
 	u := undo.Stack{StopAtFault: true}
 	defer func() { u.Unwind(ctx, unwindGrace, &err) }()
-	return v.connect(ctx, &u, b, host, p, persistence.AttachAttached)
+	c, err := v.connect(ctx, &u, b, host, p, persistence.AttachAttached)
+	if err != nil {
+		if c != nil {
+			resource = c
+		}
+		return nil, err
+	}
+	return c, nil
 }
 
 // Attach connects the volume to this host and makes it a device here; its path
@@ -41,7 +49,8 @@ func (v *Volume) Attach(ctx context.Context, opts ...ConnectOption) (_ *Connecti
 	if err != nil {
 		return nil, err
 	}
-	defer vb.end(ctx, v, &err)
+	resource := Object(v)
+	defer func() { vb.end(ctx, resource, &err) }()
 	p, err := connects(opts)
 	if err != nil {
 		return nil, err
@@ -61,6 +70,9 @@ func (v *Volume) Attach(ctx context.Context, opts ...ConnectOption) (_ *Connecti
 	// is killed before, Recover takes back all of it.
 	c, err := v.connect(ctx, &u, b, host, p, persistence.AttachReserved)
 	if err != nil {
+		if c != nil {
+			resource = c
+		}
 		return nil, err
 	}
 	if err := c.attach(ctx, &u); err != nil {
@@ -71,7 +83,8 @@ func (v *Volume) Attach(ctx context.Context, opts ...ConnectOption) (_ *Connecti
 }
 
 // connect makes a connection, whose record gets the status when the array is
-// done. What it did is on u.
+// done. What it did is on u. With ErrExists it returns the connection that has
+// the id.
 func (v *Volume) connect(ctx context.Context, u *undo.Stack, b *Backend, host *connector.Properties, p connectParams, status string) (*Connection, error) {
 	if err := b.ValidateConnector(host); err != nil {
 		return nil, err
@@ -104,6 +117,10 @@ func (v *Volume) connect(ctx context.Context, u *undo.Stack, b *Backend, host *c
 	c := &Connection{backendRef: v.backendRef, volume: v}
 	c.rec = rec
 	if err := store.Write(ctx, persistence.Insert(rec)); err != nil {
+		if errors.Is(err, ErrExists) {
+			taken, readErr := v.lib.ConnectionByID(ctx, rec.ID)
+			return taken, join(err, readErr)
+		}
 		return nil, err
 	}
 	c.set(rec)

@@ -60,7 +60,7 @@ func Decode[O any](values map[string]any, lenient bool) (O, []Note, error) {
 		}
 		hint := ""
 		if near := nearest(name, known); near != "" {
-			hint = fmt.Sprintf("; did you mean %q?", near)
+			hint = fmt.Sprintf(", did you mean %q?", near)
 		}
 		if lenient {
 			notes = append(notes, Note{slog.LevelWarn, "unknown option, ignored" + hint, name})
@@ -70,7 +70,7 @@ func Decode[O any](values map[string]any, lenient bool) (O, []Note, error) {
 	}
 	if faults != nil {
 		var none O
-		return none, notes, fault.Errorf(fault.ErrInvalid, "%w", errors.Join(faults...))
+		return none, notes, fault.Errorf(fault.ErrInvalid, "%w", fault.Join(faults...))
 	}
 	return options, notes, nil
 }
