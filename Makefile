@@ -20,7 +20,7 @@ demo: ## run the main job on the embedded default: create, attach, snapshot, clo
 test: ## everything that needs no server, no root and no hardware, under the race detector
 	$(GO) test -race -timeout 20m $(PKGS)
 
-test-system: ## what needs root and a real kernel: loop devices, XFS, a full disk (Debian, root)
+test-system: ## what needs root, a real kernel or Cinder: loop devices, reflinks, a full disk (Debian)
 	tools/test-system.sh
 
 check: fmt vet lint generated ## format, vet, lint, generated files current

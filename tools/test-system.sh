@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The tests that need root and a real kernel, then the hermetic ones again as an
-# ordinary user. Installs what it needs on Debian. Nothing is skipped for want of
-# root, a program or a kernel feature: with CINDERLIB_SYSTEM=1 that is a failure.
+# The tests that need root, a real kernel or Cinder itself, then the hermetic ones
+# again as an ordinary user. Installs what it needs on Debian. Nothing is skipped
+# for want of root, a program or a kernel feature: with CINDERLIB_SYSTEM=1 that is
+# a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,6 +18,7 @@ command -v mkfs.xfs >/dev/null || missing+=(xfsprogs)
 command -v mkfs.btrfs >/dev/null || missing+=(btrfs-progs)
 command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
 command -v losetup >/dev/null || missing+=(mount)
+/usr/bin/python3 -c 'import eventlet, cinder.objects' 2>/dev/null || missing+=(python3-cinder)
 if [ ${#missing[@]} -gt 0 ]; then
 	say "installing ${missing[*]}"
 	apt-get update -qq
@@ -27,6 +29,9 @@ export CINDERLIB_SYSTEM=1
 
 say "loop devices, reflinks on XFS, a full disk"
 go test -race -count=1 -timeout 15m ./connector/... ./drivers/... ./internal/blockcopy
+
+say "Cinder's objects read what we write"
+go test -race -count=1 -timeout 10m -v -run '^TestCinderReadsWhatWeWrite$' . | grep -v '^=== '
 
 say "functional suite on the file driver, with loop devices"
 CL_FTEST_CFG=file.yaml go test -race -count=1 -timeout 10m -v ./functional/ | grep -v '^=== '
