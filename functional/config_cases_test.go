@@ -117,3 +117,16 @@ func TestConfigOfCinder(t *testing.T) {
 	require.ErrorIs(t, err, cinderlib.ErrInvalid)
 	require.ErrorContains(t, err, path+": backend one: volume_driver \"no.such.Driver\" is not registered")
 }
+
+// A relative name is looked for in the folder of the package, then above it.
+func TestConfigNear(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"file.yaml", "functional/file.yaml"} {
+		found, text, err := readNear(name)
+		require.NoError(t, err)
+		assert.Equal(t, "functional", filepath.Base(filepath.Dir(found)))
+		assert.NotEmpty(t, text)
+	}
+	_, _, err := readNear("functional/none.yaml")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -127,15 +128,30 @@ func checkPrecision(decimals int) error {
 func (env environment) file() (name string, text []byte, err error) {
 	for _, variable := range []string{"CL_FTEST_CFG", "CL_FTESTS_CFG"} {
 		if name := env.get(variable); name != "" {
-			absolute, err := filepath.Abs(name)
-			if err != nil {
-				return "", nil, err
-			}
-			text, err := os.ReadFile(absolute)
-			return absolute, text, err
+			return readNear(name)
 		}
 	}
 	return "file.yaml", standard, nil
+}
+
+// readNear reads a file. Tests run in the folder of their package, but a relative
+// name is mostly meant from the folder that go test was called in, the module's.
+func readNear(name string) (absolute string, text []byte, err error) {
+	if absolute, err = filepath.Abs(name); err != nil {
+		return "", nil, err
+	}
+	text, err = os.ReadFile(absolute)
+	if filepath.IsAbs(name) || !errors.Is(err, fs.ErrNotExist) {
+		return absolute, text, err
+	}
+	above, errAbove := filepath.Abs(filepath.Join("..", name))
+	if errAbove != nil {
+		return absolute, nil, err
+	}
+	if text, errAbove := os.ReadFile(above); errAbove == nil {
+		return above, text, nil
+	}
+	return absolute, nil, err
 }
 
 func (c *config) readYAML(text []byte) error {

@@ -49,7 +49,8 @@
 //
 // The environment has the rest; what the YAML says wins.
 //
-//	CL_FTEST_CFG                 the configuration; CL_FTESTS_CFG too
+//	CL_FTEST_CFG                 the configuration; CL_FTESTS_CFG too. A relative name
+//	                             is looked for here, then in the module's folder
 //	CL_FTEST_ROOT_HELPER         gives root's rights; sudo
 //	CL_FTEST_MEMORY_PERSISTENCE  true: store memory; false: store memory_db
 //	CL_FTEST_POOL_NAME           pool of the volumes; the backend's first
