@@ -49,7 +49,7 @@ generated:
 	cd tools && $(GO) test ./...
 
 bench: ## benchmarks with allocations; BENCH=regexp chooses
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)
+	$(GO) test -p 1 -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)
 
 fuzz: ## each fuzz target for FUZZTIME
 	@set -e; for pkg in $$($(GO) list ./...); do \

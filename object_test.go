@@ -22,6 +22,11 @@ import (
 // newFile is a backend of the file driver in a folder of its own.
 func newFile(t testing.TB, opts ...cinderlib.Option) *cinderlib.Backend {
 	t.Helper()
+	return newFileIn(t, t.TempDir(), "file", opts...)
+}
+
+func newFileIn(t testing.TB, dir, attach string, opts ...cinderlib.Option) *cinderlib.Backend {
+	t.Helper()
 	lib, err := cinderlib.New(append([]cinderlib.Option{
 		cinderlib.WithFileLocksPath(filepath.Join(t.TempDir(), "locks")),
 		cinderlib.WithHostName("here"),
@@ -29,7 +34,7 @@ func newFile(t testing.TB, opts ...cinderlib.Option) *cinderlib.Backend {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, lib.Close(context.Background())) })
 	b, err := lib.NewBackend(t.Context(), cinderlib.Options{
-		"volume_backend_name": "disk", "volume_driver": "file", "file_directory": t.TempDir(),
+		"volume_backend_name": "disk", "volume_driver": "file", "file_directory": dir, "file_attach": attach,
 	})
 	require.NoError(t, err)
 	return b

@@ -271,6 +271,16 @@ func TestLoadRefuses(t *testing.T) {
 			`"versioned_object.namespace":"cinder","versioned_object.version":"1.9","versioned_object.data":{` + data + `}}}`
 	}
 	host := `"host":"h@sample#sample"`
+	nested := ""
+	for range 40 { // a snapshot in its volume in its snapshot …
+		data := `"id":"` + id + `","volume_id":"` + id + `"`
+		if nested != "" {
+			data += `,"volume":` + nested
+		}
+		nested = `{"versioned_object.name":"Volume","versioned_object.namespace":"cinder","versioned_object.version":"1.9","versioned_object.data":{"id":"` + id +
+			`","snapshots":{"versioned_object.name":"SnapshotList","versioned_object.namespace":"cinder","versioned_object.version":"1.0","versioned_object.data":{"objects":[` +
+			`{"versioned_object.name":"Snapshot","versioned_object.namespace":"cinder","versioned_object.version":"1.6","versioned_object.data":{` + data + `}}]}}}}`
+	}
 	for name, text := range map[string]string{
 		"nothing":                 ``,
 		"truncated":               volume(`"id":"` + id + `"`)[:120],
@@ -290,6 +300,7 @@ func TestLoadRefuses(t *testing.T) {
 		"other backend's host":    volume(`"id":"` + id + `","host":"h@other#pool"`),
 		"major version":           strings.Replace(volume(`"id":"`+id+`"`), `"1.9"`, `"2.0"`, 1),
 		"namespace":               strings.Replace(volume(`"id":"`+id+`"`), `"cinder"`, `"nova"`, 1),
+		"goes round and round":    `{"class":"Volume","backend":{"volume_backend_name":"sample"},"ovo":` + nested + `}`,
 		"deep":                    strings.Repeat(`[`, 100000),
 		"deep objects":            strings.Repeat(`{"class":`, 100000),
 		"snapshot of another":     volume(`"id":"` + id + `",` + host + `,"snapshots":{"versioned_object.name":"SnapshotList","versioned_object.namespace":"cinder","versioned_object.version":"1.0","versioned_object.data":{"objects":[{"versioned_object.name":"Snapshot","versioned_object.namespace":"cinder","versioned_object.version":"1.6","versioned_object.data":{"id":"` + id + `","volume_id":"00000001-0000-4000-8000-000000000002"}}]}}`),

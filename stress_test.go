@@ -28,9 +28,31 @@ import (
 // not know, no record that the array does not have.
 func TestStress(t *testing.T) {
 	t.Parallel()
+	stress(t, "file")
+}
+
+// The same with loop devices, none of which may be left.
+func TestStressWithLoopDevices(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("CINDERLIB_SYSTEM") != "1" {
+		t.Skip("it makes loop devices: set CINDERLIB_SYSTEM=1, as root")
+	}
+	dir := stress(t, "loop")
+	loops, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	require.NoError(t, err)
+	for _, loop := range loops {
+		file, err := os.ReadFile(loop)
+		if err == nil {
+			assert.NotContains(t, string(file), dir, "%s is left", loop)
+		}
+	}
+}
+
+func stress(t *testing.T, attach string) (dir string) {
+	t.Helper()
 	const workers, rounds = 64, 12
-	locks := filepath.Join(t.TempDir(), "locks")
-	b := newFile(t, cinderlib.WithFileLocksPath(locks))
+	locks, dir := filepath.Join(t.TempDir(), "locks"), t.TempDir()
+	b := newFileIn(t, dir, attach, cinderlib.WithFileLocksPath(locks))
 	ctx := t.Context()
 	shared := make([]*cinderlib.Volume, 8)
 	for i := range shared {
@@ -92,6 +114,7 @@ func TestStress(t *testing.T) {
 	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+8 }, 5*time.Second, 10*time.Millisecond,
 		"goroutines that go on")
 	assert.Empty(t, heldLocks(t, locks))
+	return dir
 }
 
 // mixed does one random thing with a volume.

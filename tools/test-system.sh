@@ -30,8 +30,8 @@ export CINDERLIB_SYSTEM=1
 say "loop devices, reflinks on XFS, a full disk"
 go test -race -count=1 -timeout 15m ./connector/... ./drivers/... ./internal/blockcopy
 
-say "Cinder's objects read what we write"
-go test -race -count=1 -timeout 10m -v -run '^TestCinderReadsWhatWeWrite$' . | grep -v '^=== '
+say "Cinder's objects read what we write; many goroutines on loop devices"
+go test -race -count=1 -timeout 10m -v -run '^(TestCinderReadsWhatWeWrite|TestStressWithLoopDevices)$' . | grep -v '^=== '
 
 say "functional suite on the file driver, with loop devices"
 CL_FTEST_CFG=file.yaml go test -race -count=1 -timeout 10m -v ./functional/ | grep -v '^=== '

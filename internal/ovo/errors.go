@@ -10,6 +10,9 @@ import (
 	"github.com/gocinder/cinderlib/internal/fault"
 )
 
+// maxSteps is how many steps of a path an error shows.
+const maxSteps = 16
+
 // located is an error with its place in the document.
 type located struct {
 	path   []string // keys and [indexes], innermost first: they are added on the way out
@@ -19,7 +22,13 @@ type located struct {
 
 func (e *located) Error() string {
 	var b strings.Builder
-	for _, step := range slices.Backward(e.path) {
+	for i, step := range slices.Backward(e.path) {
+		if len(e.path) > maxSteps && i >= maxSteps/2 && i < len(e.path)-maxSteps/2 {
+			if i == maxSteps/2 { // the middle of a long path tells nothing
+				b.WriteString("….")
+			}
+			continue
+		}
 		if b.Len() > 0 && step[0] != '[' {
 			b.WriteByte('.')
 		}
