@@ -22,6 +22,8 @@ import (
 )
 
 func TestDefaultLibrary(t *testing.T) {
+	cinderlib.ForgetDefault()
+	t.Cleanup(cinderlib.ForgetDefault)
 	lib, err := cinderlib.Setup(cinderlib.WithProjectID("mine"))
 	require.NoError(t, err)
 	_, err = cinderlib.Setup()

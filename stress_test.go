@@ -26,14 +26,14 @@ import (
 // Many goroutines work on shared handles, cancelled at random moments. Nothing
 // may be lost or left: no goroutine, no file lock, no file that the store does
 // not know, no record that the array does not have.
+//
+// It is not parallel, because it counts the goroutines of the process.
 func TestStress(t *testing.T) {
-	t.Parallel()
 	stress(t, "file")
 }
 
 // The same with loop devices, none of which may be left.
 func TestStressWithLoopDevices(t *testing.T) {
-	t.Parallel()
 	if os.Getenv("CINDERLIB_SYSTEM") != "1" {
 		t.Skip("it makes loop devices: set CINDERLIB_SYSTEM=1, as root")
 	}
