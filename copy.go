@@ -32,31 +32,22 @@ func copyPaths(ctx context.Context, target, source string, r drivers.CopyRequest
 
 // copyBlocks copies through this host, for drivers whose arrays cannot clone.
 func (b *Backend) copyBlocks(ctx context.Context, r drivers.CopyRequest) (err error) {
-	var u undo.Stack
+	// A device that the host cannot let go of must not be unmapped under it.
+	fromSource, fromTarget := undo.Stack{StopAtFault: true}, undo.Stack{StopAtFault: true}
 	defer func() {
-		// Both ends are let go of on success too.
-		if cleanup := errDone; err == nil {
-			u.Unwind(ctx, unwindGrace, &cleanup)
-			if cleanup != errDone { //nolint:errorlint // Unwind replaces it only when a step failed
-				err = cleanup
-			}
-			return
-		}
-		u.Unwind(ctx, unwindGrace, &err)
+		fromTarget.Release(ctx, unwindGrace, &err)
+		fromSource.Release(ctx, unwindGrace, &err)
 	}()
-	source, err := b.openEnd(ctx, &u, r.Source, connector.ReadOnly)
+	source, err := b.openEnd(ctx, &fromSource, r.Source, connector.ReadOnly)
 	if err != nil {
 		return fmt.Errorf("copy: source: %w", err)
 	}
-	target, err := b.openEnd(ctx, &u, r.Target, connector.ReadWrite)
+	target, err := b.openEnd(ctx, &fromTarget, r.Target, connector.ReadWrite)
 	if err != nil {
 		return fmt.Errorf("copy: target: %w", err)
 	}
 	return copyPaths(ctx, target, source, r)
 }
-
-// errDone stands for "no error, but take everything back".
-var errDone = errors.New("copied")
 
 // openEnd gives the path of one end of a copy, attached if it must be.
 func (b *Backend) openEnd(ctx context.Context, u *undo.Stack, e drivers.Endpoint, mode connector.AccessMode) (string, error) {

@@ -36,9 +36,13 @@ func (s *Stack) Push(what string, do func(context.Context) error) {
 // cancel, and at most grace long together. Defer it with the address of the
 // named result.
 func (s *Stack) Unwind(ctx context.Context, grace time.Duration, err *error) {
-	if *err == nil || len(s.steps) == 0 {
-		return
+	if *err != nil {
+		s.Release(ctx, grace, err)
 	}
+}
+
+// Release is Unwind for what is taken back in any case.
+func (s *Stack) Release(ctx context.Context, grace time.Duration, err *error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	for _, step := range slices.Backward(s.steps) {

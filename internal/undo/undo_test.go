@@ -55,3 +55,15 @@ func TestUnwind(t *testing.T) {
 	require.ErrorIs(t, collect(true, errFirst), errUndo)
 	assert.Equal(t, []string{"c", "b"}, done)
 }
+
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	var done []string
+	var err error
+	var u undo.Stack
+	u.Push("a", func(context.Context) error { done = append(done, "a"); return nil })
+	u.Push("b", func(context.Context) error { done = append(done, "b"); return errors.New("no") })
+	u.Release(t.Context(), time.Minute, &err)
+	require.EqualError(t, err, "undo: b: no")
+	assert.Equal(t, []string{"b", "a"}, done)
+}
