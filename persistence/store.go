@@ -4,6 +4,7 @@ package persistence
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/gocinder/cinderlib/drivers"
@@ -17,7 +18,8 @@ import (
 type Store interface {
 	// Volumes, Snapshots and Connections return the records that match, oldest
 	// first: by CreatedAt, then by ID. No match is an empty result, not an error.
-	// Records deleted softly are not returned.
+	// Records deleted softly are not returned. One that cannot be read is a
+	// RecordError; the records that can be read come with it.
 	Volumes(ctx context.Context, f VolumeFilter) ([]*drivers.Volume, error)
 	Snapshots(ctx context.Context, f SnapshotFilter) ([]*drivers.Snapshot, error)
 	Connections(ctx context.Context, f ConnectionFilter) ([]*Connection, error)
@@ -118,8 +120,41 @@ func (p Page) Skip(created time.Time, id string) bool {
 	return id <= p.AfterID
 }
 
+// RecordError names a record that is in the store and cannot be read: it is of
+// ErrDataLoss. Errors of several records come joined.
+type RecordError struct {
+	Kind string // volume, snapshot or connection
+	ID   string
+	Err  error
+}
+
+func (e *RecordError) Error() string {
+	return fmt.Sprintf("%s %s cannot be read: %v", e.Kind, e.ID, e.Err)
+}
+
+// Unwrap gives ErrDataLoss beside the cause.
+func (e *RecordError) Unwrap() []error { return []error{ErrDataLoss, e.Err} }
+
 // Ephemeral is implemented by stores whose records end with the process, or are
 // seen by no other. The library then takes no locks against other processes.
 type Ephemeral interface {
 	Ephemeral() bool
+}
+
+// Locking is implemented by stores that can keep locks for all who share them,
+// on whatever host.
+type Locking interface {
+	// Locks returns nil if the store has no locks to offer: locks between the
+	// processes of this host are enough.
+	Locks() Locker
+}
+
+// Locker is a set of named locks. The end of a holder, however it comes, releases
+// its locks.
+type Locker interface {
+	// Lock waits until name is free or ctx ends; then the error wraps ctx.Err().
+	// unlock may be called again, and from any goroutine.
+	Lock(ctx context.Context, name string) (unlock func(), err error)
+	// TryLock locks name if it is free. That it is not is no error.
+	TryLock(ctx context.Context, name string) (unlock func(), ok bool, err error)
 }

@@ -4,6 +4,8 @@ package persistence
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -34,7 +36,7 @@ var connectionSchema = sync.OnceValue(func() *ovo.Schema[Connection] {
 		ovo.String("attach_status", func(c *Connection) *string { return &c.AttachStatus }),
 		ovo.String("attach_mode", func(c *Connection) *connector.AccessMode { return &c.AttachMode }),
 		ovo.Relation[Connection]("volume"),
-		ovo.Custom("connection_info", itself, ovo.Codec[Connection]{
+		ovo.Custom(columnInfo, itself, ovo.Codec[Connection]{
 			Append: appendInfo,
 			Read:   readInfo,
 			Equal: func(a, b *Connection) bool {
@@ -47,7 +49,7 @@ var connectionSchema = sync.OnceValue(func() *ovo.Schema[Connection] {
 			Match:  matchInfo,
 			Revise: reviseInfo,
 		}),
-		ovo.Custom("connector", itself, ovo.Codec[Connection]{
+		ovo.Custom(columnConnector, itself, ovo.Codec[Connection]{
 			Append: func(dst []byte, c *Connection) []byte { return appendProperties(dst, c.Connector) },
 			Read:   readConnector,
 			Equal:  func(a, b *Connection) bool { return sameProperties(a.Connector, b.Connector) },
@@ -63,6 +65,12 @@ var connectionSchema = sync.OnceValue(func() *ovo.Schema[Connection] {
 		ovo.Bool("deleted", func(c *Connection) *bool { return &c.Deleted }, false),
 	)
 })
+
+// The columns, and JSON fields, of what Connection holds in parts.
+const (
+	columnInfo      = "connection_info"
+	columnConnector = "connector"
+)
 
 // The keys of connection_info.
 const (
@@ -168,6 +176,73 @@ func reviseInfo(dst []byte, c *Connection, odd []byte) []byte {
 		return appendInfo(dst[:start], c)
 	}
 	return append(dst, '}')
+}
+
+// InfoJSON returns the texts that Cinder's columns connection_info and connector
+// hold for the connection; nil is NULL.
+func (c *Connection) InfoJSON() (info, host []byte) {
+	var odd map[string]json.RawMessage
+	if c.Wire != nil {
+		odd = c.Wire.Odd
+	}
+	if text, ok := odd[columnInfo]; ok && len(text) > 0 {
+		if !matchInfo(c, text) {
+			text = reviseInfo(nil, c, text)
+		}
+		info = text
+	} else if hasInfo(c) {
+		info = appendInfo(nil, c)
+	}
+	if text, ok := odd[columnConnector]; ok && len(text) > 0 {
+		host = text
+	} else if c.Connector != nil {
+		host = appendProperties(nil, c.Connector)
+	}
+	return info, host
+}
+
+// SetInfoJSON is the reverse of InfoJSON. What the texts hold beyond the fields
+// is kept and written again.
+func (c *Connection) SetInfoJSON(info, host []byte) error {
+	keep := func(column string, text []byte) {
+		if c.Wire == nil {
+			c.Wire = &ovo.Wire{Odd: map[string]json.RawMessage{}}
+		}
+		c.Wire.Odd[column] = ovo.Keep(text)
+	}
+	if len(info) == 0 {
+		info = []byte("null")
+	}
+	exact, err := whole(info, func(d *ovo.Decoder) (bool, error) { return readInfo(d, c) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", columnInfo, err)
+	}
+	if !exact && c.Conn == nil && c.Device == nil && c.Connector == nil {
+		exact = bytes.Equal(info, []byte("{}")) // Python's, of a connection that has none
+	}
+	if !exact && !bytes.Equal(info, appendInfo(nil, c)) {
+		keep(columnInfo, info)
+	}
+	if len(host) == 0 {
+		return nil
+	}
+	exact, err = whole(host, func(d *ovo.Decoder) (bool, error) { return readConnector(d, c) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", columnConnector, err)
+	}
+	if !exact {
+		keep(columnConnector, host)
+	}
+	return nil
+}
+
+// whole reads a text that holds one value and nothing else.
+func whole(text []byte, read func(*ovo.Decoder) (bool, error)) (exact bool, err error) {
+	d := ovo.NewDecoder(text)
+	if exact, err = read(d); err != nil {
+		return false, err
+	}
+	return exact, d.End()
 }
 
 func readConnector(d *ovo.Decoder, c *Connection) (exact bool, err error) {

@@ -62,7 +62,7 @@ func (r *reading[T]) member(key []byte) error {
 		var ok bool
 		if i, ok = r.s.index[string(key)]; !ok {
 			value, err := r.d.Raw()
-			r.wire.Extra = append(r.wire.Extra, Extra{Name: string(key), Value: keep(value)})
+			r.wire.Extra = append(r.wire.Extra, Extra{Name: string(key), Value: Keep(value)})
 			return err
 		}
 	}
@@ -98,7 +98,7 @@ func (r *reading[T]) read(f *Field[T]) error {
 		return err
 	}
 	if !exact || f.omitZero && f.ops.matches(r.rec, nil) {
-		r.odd(f, keep(r.d.data[start:r.d.pos]))
+		r.odd(f, Keep(r.d.data[start:r.d.pos]))
 	}
 	return nil
 }

@@ -341,5 +341,5 @@ func equal[S comparable](a, b *S) bool { return *a == *b }
 
 func assign[S any](dst, src *S) { *dst = *src }
 
-// keep returns a copy of a text for a Wire.
-func keep(text []byte) json.RawMessage { return appendCompact(make([]byte, 0, len(text)), text) }
+// Keep returns the text of a value as a Wire holds it.
+func Keep(text []byte) json.RawMessage { return appendCompact(make([]byte, 0, len(text)), text) }

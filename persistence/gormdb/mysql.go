@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gormdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	driver "github.com/go-sql-driver/mysql"
+	"gorm.io/driver/mysql"
+
+	"github.com/gocinder/cinderlib/internal/fault"
+	"github.com/gocinder/cinderlib/persistence"
+)
+
+// maxConnections of one store to MySQL, whose default is 151 for all.
+const maxConnections = 16
+
+func openMySQL(ctx context.Context, cfg *driver.Config, s *Store) (*Store, error) {
+	s.dialect, s.fault = mysqlName, mysqlFault
+	s.name = "database " + cfg.DBName + " at " + cfg.Addr
+	connector, err := driver.NewConnector(cfg)
+	if err != nil {
+		return nil, s.errorf(persistence.ErrInvalid, "%w", err)
+	}
+	pool := sql.OpenDB(connector)
+	pool.SetMaxOpenConns(maxConnections)
+	pool.SetMaxIdleConns(maxConnections)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	s.closers = append(s.closers, pool)
+	if err = pool.PingContext(ctx); err == nil {
+		s.reader, err = s.gorm(mysql.New(mysql.Config{Conn: pool}))
+	}
+	if err != nil {
+		_ = s.Close()
+		return nil, s.explain(err)
+	}
+	s.writer = s.reader
+	s.locks = newLocks(pool, cfg.DBName, s.log)
+	return s.ready(ctx)
+}
+
+// mysqlFault gives the meaning of an error of MySQL or MariaDB
+// (https://mariadb.com/kb/en/mariadb-error-code-reference/); nil if it has none.
+func mysqlFault(err error) error {
+	if errors.Is(err, driver.ErrInvalidConn) {
+		return errAgain
+	}
+	var e *driver.MySQLError
+	if !errors.As(err, &e) {
+		return nil
+	}
+	switch e.Number {
+	case 1045, 1698: // access denied: password, authentication plugin
+		return fault.ErrUnauthenticated
+	case 1044, 1142, 1143, 1227, 1370: // access denied: database, command, column, privilege, routine
+		return fault.ErrPermission
+	case 1049: // unknown database
+		return persistence.ErrNotFound
+	case 1205, 1213: // lock wait timeout, deadlock
+		return errAgain
+	case 1040, 1203, 1226: // too many connections, of the user, limit of the user
+		return errAgain
+	case 1053, 1927, 1047, 1290, 1836, 1792: // shutdown, killed, cluster not ready, read-only while it fails over
+		return errAgain
+	case 1021, 1114, 1041: // disk full, table full, out of memory
+		return fault.ErrExhausted
+	case 1034, 1194, 1712: // damaged table or index
+		return persistence.ErrDataLoss
+	case 1264, 1292, 1366, 1406, 1364, 1048, 1054, 1146: // value, text, length, default, NULL, column, table
+		return persistence.ErrInvalid
+	case 1216, 1217, 1451, 1452: // foreign keys
+		return persistence.ErrPrecondition
+	}
+	return nil
+}
+
+// isDuplicate tells whether a row is in the way of another.
+func isDuplicate(err error) bool {
+	var e *driver.MySQLError
+	if errors.As(err, &e) {
+		return e.Number == 1062
+	}
+	return isSQLiteDuplicate(err)
+}
