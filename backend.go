@@ -107,6 +107,7 @@ func (l *Library) openBackend(ctx context.Context, name string, options Options)
 		Backend:  name,
 		Log:      b.log,
 		Host:     l.host,
+		Locks:    driverLocks{l, name},
 		Copy:     b.copyBlocks,
 		QuietTLS: l.settings.quietTLS,
 	}, resolved, l.settings.lenient)

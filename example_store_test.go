@@ -77,3 +77,40 @@ func ExampleWithStore() {
 	// db is deleting
 	// db is forgotten
 }
+
+// To change the store and take all records along, copy them while no operation
+// is running.
+func ExampleLibrary_SetPersistence() {
+	ctx := context.Background()
+	lib, backend, done := newExample(ctx)
+	defer done()
+
+	volume, err := backend.CreateVolume(ctx, 1, cinderlib.WithName("db"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := volume.CreateSnapshot(ctx); err != nil {
+		log.Fatal(err)
+	}
+	next := memory.New() // it could be any store
+	copied, err := persistence.Copy(ctx, lib.Persistence(), next, func(c persistence.Copied) {
+		fmt.Printf("%+v\n", c)
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(copied.Volumes+copied.Snapshots, "records copied")
+	if err := lib.SetPersistence(ctx, map[string]any{"storage": next}); err != nil {
+		log.Fatal(err)
+	}
+	found, err := lib.VolumeByID(ctx, volume.ID())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(found.Name(), "is", found.Status())
+	// Output:
+	// {Volumes:1 Snapshots:0 Connections:0 KeyValues:0}
+	// {Volumes:1 Snapshots:1 Connections:0 KeyValues:0}
+	// 2 records copied
+	// db is available
+}

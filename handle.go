@@ -12,7 +12,6 @@ import (
 
 	"github.com/gocinder/cinderlib/drivers"
 	"github.com/gocinder/cinderlib/internal/fault"
-	"github.com/gocinder/cinderlib/persistence"
 )
 
 // unwindGrace is how long the steps that take back a failed verb may take
@@ -90,26 +89,14 @@ func (l *Library) ref(name string) (backendRef, error) {
 	return backendRef{l, b, name}, nil
 }
 
-// lockVolume takes the lock of the verbs on one volume. It holds against other
-// processes too, unless they cannot see the volume's record.
+// lockVolume takes the lock of the verbs on one volume.
 func (l *Library) lockVolume(ctx context.Context, id string) (unlock func(), err error) {
-	if e, ok := l.Persistence().(persistence.Ephemeral); ok && e.Ephemeral() {
-		return l.keyed.Lock(ctx, id)
-	}
-	return l.files.Lock(ctx, "volume-"+id)
+	return l.locker().Lock(ctx, "volume-"+id)
 }
 
 // tryLockVolume takes the lock if nobody has it.
-func (l *Library) tryLockVolume(id string) (unlock func(), ok bool, err error) {
-	if e, isEphemeral := l.Persistence().(persistence.Ephemeral); isEphemeral && e.Ephemeral() {
-		unlock, ok = l.keyed.TryLock(id)
-		return unlock, ok, nil
-	}
-	file, err := l.files.open()
-	if err != nil {
-		return nil, false, err
-	}
-	return file.TryLock("volume-" + id)
+func (l *Library) tryLockVolume(ctx context.Context, id string) (unlock func(), ok bool, err error) {
+	return l.locker().TryLock(ctx, "volume-"+id)
 }
 
 // verb is one running operation on an object. It holds the volume's lock.

@@ -3,7 +3,9 @@
 package cinderlib
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/gocinder/cinderlib/drivers"
@@ -106,8 +108,9 @@ func (l *Library) ConnectionByID(ctx context.Context, id string) (*Connection, e
 const pageSize = 1000
 
 // AllVolumes iterates over the backend's volumes in the store, oldest first, a
-// page at a time, so that any number of them needs little memory. An error ends
-// the sequence and is delivered once, with a nil Volume. The handles are new
+// page at a time, so that any number of them needs little memory. An error is
+// delivered once, with a nil Volume, as the last of the sequence; that some
+// records cannot be read does not keep it from the others. The handles are new
 // ones.
 func (b *Backend) AllVolumes(ctx context.Context, f VolumeFilter) iter.Seq2[*Volume, error] {
 	return b.lib.allVolumes(ctx, persistence.VolumeFilter{ID: f.ID, Name: f.Name, Backend: b.name})
@@ -120,26 +123,46 @@ func (l *Library) AllVolumes(ctx context.Context, f VolumeFilter) iter.Seq2[*Vol
 
 func (l *Library) allVolumes(ctx context.Context, f persistence.VolumeFilter) iter.Seq2[*Volume, error] {
 	return func(yield func(*Volume, error) bool) {
-		f.Limit = pageSize
-		for {
-			records, err := l.Persistence().Volumes(ctx, f)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for _, rec := range records {
-				v, err := l.volume(rec)
-				if !yield(v, err) || err != nil {
-					return
-				}
-			}
-			if len(records) < pageSize {
-				return
-			}
-			last := records[len(records)-1]
-			f.AfterTime, f.AfterID = last.CreatedAt, last.ID
+		goOn := true
+		err := l.eachVolume(ctx, f, func(rec *drivers.Volume) bool {
+			v, err := l.volume(rec)
+			goOn = yield(v, err) && err == nil
+			return goOn
+		})
+		if goOn && err != nil {
+			yield(nil, err)
 		}
 	}
+}
+
+// eachVolume visits records a page at a time until visit returns false. Records
+// that cannot be read do not keep it from the others; they are the error.
+func (l *Library) eachVolume(ctx context.Context, f persistence.VolumeFilter, visit func(*drivers.Volume) bool) error {
+	f.Limit = pageSize
+	var unreadable error
+	for {
+		records, err := l.Persistence().Volumes(ctx, f)
+		if err != nil && !isUnreadable(err) {
+			return err
+		}
+		unreadable = cmp.Or(unreadable, err)
+		for _, rec := range records {
+			if !visit(rec) {
+				return nil
+			}
+		}
+		if len(records) == 0 || err == nil && len(records) < pageSize {
+			return unreadable
+		}
+		last := records[len(records)-1]
+		f.AfterTime, f.AfterID = last.CreatedAt, last.ID
+	}
+}
+
+// isUnreadable tells whether records came with an error of others.
+func isUnreadable(err error) bool {
+	_, ok := errors.AsType[*persistence.RecordError](err)
+	return ok
 }
 
 // KeyValues returns the fact with that key, or all of them for an empty key.

@@ -43,10 +43,10 @@ func (b *Backend) Recover(ctx context.Context) ([]Recovery, error) {
 	}
 	defer b.lib.leave()
 	r := &recovery{b: b}
-	if err := r.run(ctx); err != nil {
-		return r.done, &OpError{Op: "recover", Kind: "backend", ID: b.name, Err: err, resource: b}
-	}
 	var errs []error
+	if err := r.run(ctx); err != nil {
+		errs = append(errs, &OpError{Op: "recover", Kind: "backend", ID: b.name, Err: err, resource: b})
+	}
 	for _, d := range r.done {
 		if d.Err != nil {
 			errs = append(errs, &OpError{Op: "recover", Kind: d.Kind, ID: d.ID, Backend: b.name, Err: d.Err})
@@ -65,10 +65,12 @@ type recovery struct {
 // them from being deleted.
 func (r *recovery) run(ctx context.Context) error {
 	store := r.b.lib.Persistence()
+	var unreadable []error // of these nothing can be said
 	connections, err := store.Connections(ctx, persistence.ConnectionFilter{Backend: r.b.name})
-	if err != nil {
+	if err != nil && !isUnreadable(err) {
 		return err
 	}
+	unreadable = append(unreadable, err)
 	for _, c := range connections {
 		switch c.AttachStatus {
 		case persistence.AttachReserved, persistence.AttachAttaching, persistence.AttachErrorDetaching, persistence.AttachDetached:
@@ -76,32 +78,23 @@ func (r *recovery) run(ctx context.Context) error {
 		}
 	}
 	snapshots, err := store.Snapshots(ctx, persistence.SnapshotFilter{Backend: r.b.name})
-	if err != nil {
+	if err != nil && !isUnreadable(err) {
 		return err
 	}
+	unreadable = append(unreadable, err)
 	for _, s := range snapshots {
 		switch s.Status {
 		case drivers.StatusCreating, drivers.StatusError, drivers.StatusDeleting, drivers.StatusErrorDeleting:
 			r.settle(ctx, "snapshot", s.ID, s.VolumeID, s.Status, func() (string, error) { return r.snapshot(ctx, s.ID) })
 		}
 	}
-	page := persistence.VolumeFilter{Backend: r.b.name, Page: persistence.Page{Limit: pageSize}}
-	for {
-		volumes, err := store.Volumes(ctx, page)
-		if err != nil {
-			return err
+	err = r.b.lib.eachVolume(ctx, persistence.VolumeFilter{Backend: r.b.name}, func(v *drivers.Volume) bool {
+		if transitional(v) {
+			r.settle(ctx, "volume", v.ID, v.ID, v.Status, func() (string, error) { return r.volume(ctx, v.ID) })
 		}
-		for _, v := range volumes {
-			if transitional(v) {
-				r.settle(ctx, "volume", v.ID, v.ID, v.Status, func() (string, error) { return r.volume(ctx, v.ID) })
-			}
-		}
-		if len(volumes) < pageSize {
-			return nil
-		}
-		last := volumes[len(volumes)-1]
-		page.AfterTime, page.AfterID = last.CreatedAt, last.ID
-	}
+		return true
+	})
+	return join(append(unreadable, err)...)
 }
 
 func transitional(v *drivers.Volume) bool {
@@ -117,7 +110,7 @@ func transitional(v *drivers.Volume) bool {
 
 // settle does one record under its volume's lock, unless somebody has that.
 func (r *recovery) settle(ctx context.Context, kind, id, volumeID, was string, do func() (string, error)) {
-	unlock, free, err := r.b.lib.tryLockVolume(volumeID)
+	unlock, free, err := r.b.lib.tryLockVolume(ctx, volumeID)
 	d := Recovery{Kind: kind, ID: id, Was: was, Now: was, Busy: !free && err == nil, Err: err}
 	if free {
 		defer unlock()

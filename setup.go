@@ -8,9 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 
 	"github.com/gocinder/cinderlib/connector"
@@ -38,7 +36,7 @@ type Library struct {
 	hostName string
 
 	connectors map[string]connector.Connector
-	keyed      *lock.Keyed
+	keyed      lock.Keyed
 	files      *lazyLocks
 
 	mu       sync.Mutex
@@ -70,7 +68,6 @@ func (s settings) open(ctx context.Context) (*Library, error) {
 		settings: s,
 		log:      s.logger,
 		hostName: s.host,
-		keyed:    &lock.Keyed{},
 		backends: map[string]*Backend{},
 	}
 	if l.hostName == "" {
@@ -119,58 +116,6 @@ func (l *Library) openStore(ctx context.Context, config map[string]any) (persist
 	_, instance := config["storage"].(persistence.Store)
 	store, err := persistence.Open(ctx, persistence.Env{Log: l.log}, config)
 	return store, !instance, err
-}
-
-// defaultLocksPath is a folder that all processes of this user find.
-func defaultLocksPath() string {
-	if os.Geteuid() == 0 {
-		return "/run/lock/cinderlib"
-	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "cinderlib")
-	}
-	return filepath.Join(os.TempDir(), "cinderlib-"+strconv.Itoa(os.Geteuid()))
-}
-
-// lazyLocks are the locks against other processes. The file is made when the
-// first lock is taken, so that a program that needs none leaves nothing.
-type lazyLocks struct {
-	path string
-
-	mu   sync.Mutex
-	file *lock.File
-}
-
-func (f *lazyLocks) open() (*lock.File, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.file != nil {
-		return f.file, nil
-	}
-	file, err := lock.OpenFile(filepath.Join(f.path, "cinderlib.lock"))
-	if err != nil {
-		return nil, fmt.Errorf("file_locks_path %s: %w", f.path, err)
-	}
-	f.file = file
-	return file, nil
-}
-
-// Lock implements connector.Locker.
-func (f *lazyLocks) Lock(ctx context.Context, name string) (unlock func(), err error) {
-	file, err := f.open()
-	if err != nil {
-		return nil, err
-	}
-	return file.Lock(ctx, name)
-}
-
-func (f *lazyLocks) close() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.file != nil {
-		_ = f.file.Close()
-		f.file = nil
-	}
 }
 
 // Close refuses new operations, waits until the running ones are done or ctx

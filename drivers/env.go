@@ -14,6 +14,10 @@ type Env struct {
 	Backend string          // the backend's name
 	Log     *slog.Logger    // carries the backend's name
 	Host    *connector.Host // this host: commands, files, host-wide locks
+	// Locks are of this backend and hold against other processes: on all hosts
+	// that share the store where it can do that (MySQL), otherwise on this one.
+	// They are what Cinder's drivers take with coordination.synchronized.
+	Locks connector.Locker
 	// Copy copies blocks through this host. The context carries the caller's
 	// progress report.
 	Copy func(ctx context.Context, c CopyRequest) error

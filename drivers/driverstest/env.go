@@ -25,6 +25,7 @@ func Env(t testing.TB, name string) drivers.Env {
 		Backend: name,
 		Log:     log,
 		Host:    &connector.Host{Run: noCommands{}, Locks: &lock.Keyed{}, Log: log, Name: "host-0", IP: "192.0.2.1"},
+		Locks:   &lock.Keyed{},
 		Copy:    copyPaths,
 	}
 }

@@ -44,23 +44,19 @@ func newTable[R cloner[R]](key func(R) (string, time.Time), group func(R) string
 func (t *table[R]) put(rec R) (undo func()) {
 	id, created := t.key(rec)
 	group := t.group(rec)
+	undo = func() { t.remove(id) }
 	old, ok := t.byID[id]
-	if ok && old.created.Equal(created) && old.group == group {
-		was := old.rec
-		old.rec = rec
-		return func() { old.rec = was }
-	}
 	if ok {
+		was := old.rec
+		undo = func() { t.put(was) }
+		if old.created.Equal(created) && old.group == group {
+			old.rec = rec
+			return undo
+		}
 		t.unlink(old)
 	}
-	e := &entry[R]{id: id, created: created, group: group, rec: rec}
-	t.link(e)
-	return func() {
-		t.unlink(e)
-		if ok {
-			t.link(&entry[R]{id: id, created: old.created, group: old.group, rec: old.rec})
-		}
-	}
+	t.link(&entry[R]{id: id, created: created, group: group, rec: rec})
+	return undo
 }
 
 func (t *table[R]) remove(id string) (undo func()) {
@@ -69,7 +65,8 @@ func (t *table[R]) remove(id string) (undo func()) {
 		return func() {}
 	}
 	t.unlink(e)
-	return func() { t.link(&entry[R]{id: id, created: e.created, group: e.group, rec: e.rec}) }
+	was := e.rec // what the entry has now, not when it is undone
+	return func() { t.put(was) }
 }
 
 func (t *table[R]) link(e *entry[R]) {
