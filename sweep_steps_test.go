@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/gocinder/cinderlib/connector"
@@ -21,6 +22,7 @@ import (
 type steps struct {
 	mu    sync.Mutex
 	on    bool
+	only  string // counts steps whose names begin so
 	names []string
 	at    int // counted from 1; 0 is never
 	after bool
@@ -30,16 +32,18 @@ type steps struct {
 func (s *steps) do(name string, f func() error) error {
 	s.mu.Lock()
 	act := false
-	if s.on {
+	if s.on && strings.HasPrefix(name, s.only) {
 		s.names = append(s.names, name)
 		act = len(s.names) == s.at
 	}
 	s.mu.Unlock()
 	if act && !s.after {
-		return s.act()
+		if err := s.act(); err != nil {
+			return err
+		}
 	}
 	err := f()
-	if act && err == nil {
+	if act && s.after && err == nil {
 		return s.act()
 	}
 	return err
@@ -190,6 +194,14 @@ func (s *sweepStore) Snapshots(ctx context.Context, f persistence.SnapshotFilter
 func (s *sweepStore) Connections(ctx context.Context, f persistence.ConnectionFilter) (l []*persistence.Connection, err error) {
 	err = s.steps.do("store.Connections", func() error { l, err = s.Store.Connections(ctx, f); return err })
 	return l, err
+}
+
+// Locks are the store's own, if it has any.
+func (s *sweepStore) Locks() persistence.Locker {
+	if l, ok := s.Store.(persistence.Locking); ok {
+		return l.Locks()
+	}
+	return nil
 }
 
 func (s *sweepStore) Write(ctx context.Context, ops ...persistence.Op) error {

@@ -3,17 +3,13 @@
 package cinderlib_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -24,7 +20,9 @@ import (
 	"github.com/gocinder/cinderlib/drivers"
 	_ "github.com/gocinder/cinderlib/drivers/file"
 	"github.com/gocinder/cinderlib/internal/jsonstore"
+	"github.com/gocinder/cinderlib/internal/mysqltest"
 	"github.com/gocinder/cinderlib/persistence"
+	"github.com/gocinder/cinderlib/persistence/gormdb"
 )
 
 // The sweeps let step N of a verb fail, or kill the process there, for every N:
@@ -37,23 +35,37 @@ import (
 type world struct {
 	dir     string
 	steps   *steps
+	store   persistence.Store
 	lib     *cinderlib.Library
 	backend *cinderlib.Backend
 }
+
+// The stores that are swept, each by the URL of a database for the world in a
+// folder; that of a JSON file is empty.
+func jsonFile(*testing.T, string) string { return "" }
+func sqliteFile(_ *testing.T, dir string) string {
+	return "sqlite:///" + filepath.Join(dir, "store.sqlite")
+}
+func mariaDB(t *testing.T, _ string) string { return mysqltest.Fresh(t) }
 
 type sweepOptions struct {
 	drivers.CommonOptions
 	Directory string `option:"file_directory" required:"true" help:"folder of the volumes"`
 }
 
-func openWorld(ctx context.Context, dir string) (*world, error) {
+func openWorld(ctx context.Context, dir, url string, opts ...gormdb.Option) (*world, error) {
 	w := &world{dir: dir, steps: &steps{}}
 	for _, sub := range []string{"array", "host", "locks"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, err
 		}
 	}
-	store, err := jsonstore.Open(filepath.Join(dir, "store.json"))
+	var err error
+	if url == "" {
+		w.store, err = jsonstore.Open(filepath.Join(dir, "store.json"))
+	} else {
+		w.store, err = gormdb.Open(ctx, url, opts...)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +81,7 @@ func openWorld(ctx context.Context, dir string) (*world, error) {
 	})
 	w.lib, err = cinderlib.New(
 		cinderlib.WithFileLocksPath(filepath.Join(dir, "locks")),
-		cinderlib.WithStore(&sweepStore{store, w.steps}),
+		cinderlib.WithStore(&sweepStore{w.store, w.steps}),
 		cinderlib.WithHostName("here"),
 		cinderlib.WithDriver(registration),
 		cinderlib.WithConnector("sweep", func(*connector.Host) connector.Connector {
@@ -83,6 +95,11 @@ func openWorld(ctx context.Context, dir string) (*world, error) {
 		"volume_backend_name": "b", "volume_driver": "sweep", "file_directory": filepath.Join(dir, "array"),
 	})
 	return w, err
+}
+
+func (w *world) close(t *testing.T) {
+	assert.NoError(t, w.lib.Close(context.WithoutCancel(t.Context())))
+	assert.NoError(t, w.store.Close())
 }
 
 // The objects that every world starts with.
@@ -263,11 +280,22 @@ func (w *world) state(t *testing.T) string {
 			fmt.Fprintf(&out, "%s %d\n", strings.TrimPrefix(name, w.dir), info.Size())
 		}
 	}
-	text, err := os.ReadFile(filepath.Join(w.dir, "store.json"))
+	volumes, err := w.store.Volumes(t.Context(), persistence.VolumeFilter{})
 	require.NoError(t, err)
-	// What the array said of the export may stay known.
-	text = bytes.ReplaceAll(text, []byte(`"provider_auth":"CHAP user secret"`), []byte(`"provider_auth":null`))
-	out.Write(text)
+	for _, v := range volumes {
+		v.ProviderAuth = "" // what the array said of the export may stay known
+		out.Write(drivers.VolumeSchema().Append(nil, v, nil))
+	}
+	snapshots, err := w.store.Snapshots(t.Context(), persistence.SnapshotFilter{})
+	require.NoError(t, err)
+	for _, s := range snapshots {
+		out.Write(drivers.SnapshotSchema().Append(nil, s, nil))
+	}
+	connections, err := w.store.Connections(t.Context(), persistence.ConnectionFilter{})
+	require.NoError(t, err)
+	for _, c := range connections {
+		out.Write(persistence.ConnectionSchema().Append(nil, c, nil))
+	}
 	return out.String()
 }
 
@@ -367,6 +395,16 @@ var errInjected = errors.New("injected fault")
 
 func TestFaultSweep(t *testing.T) {
 	t.Parallel()
+	t.Run("json", func(t *testing.T) { t.Parallel(); faultSweep(t, jsonFile) })
+	t.Run("sqlite", func(t *testing.T) { t.Parallel(); faultSweep(t, sqliteFile) })
+}
+
+func TestFaultSweepMySQL(t *testing.T) {
+	mysqltest.Need(t)
+	faultSweep(t, mariaDB)
+}
+
+func faultSweep(t *testing.T, store func(*testing.T, string) string) {
 	var mu sync.Mutex
 	faults, recovered := 0, 0
 	t.Run("verbs", func(t *testing.T) {
@@ -376,7 +414,7 @@ func TestFaultSweep(t *testing.T) {
 				for at := 1; ; at++ {
 					reached := false
 					for _, after := range []bool{false, true} {
-						r, settledByRecover := faultAt(t, verb.name, verb.prepare, verb.run, at, after)
+						r, settledByRecover := faultAt(t, store, verb.name, verb.prepare, verb.run, at, after)
 						reached = reached || r
 						if !r {
 							continue
@@ -402,12 +440,13 @@ func TestFaultSweep(t *testing.T) {
 
 // faultAt lets one step fail, and returns whether the verb has that step, and
 // whether it took Recover to settle it.
-func faultAt(t *testing.T, name string, prepare, run step, at int, after bool) (reached, byRecover bool) {
+func faultAt(t *testing.T, store func(*testing.T, string) string, name string, prepare, run step, at int, after bool) (reached, byRecover bool) {
 	t.Helper()
 	ctx := t.Context()
-	w, err := openWorld(ctx, t.TempDir())
+	dir := t.TempDir()
+	w, err := openWorld(ctx, dir, store(t, dir))
 	require.NoError(t, err)
-	defer func() { assert.NoError(t, w.lib.Close(context.WithoutCancel(ctx))) }()
+	defer w.close(t)
 	require.NoError(t, w.furnish(ctx))
 	if prepare != nil {
 		require.NoError(t, prepare(ctx, w))
@@ -436,121 +475,4 @@ func faultAt(t *testing.T, name string, prepare, run step, at int, after bool) (
 		w.unharmed(t, name)
 	}), where)
 	return true, byRecover
-}
-
-// The kill sweep's child: it opens the world, and is killed in the verb.
-const childEnv = "CINDERLIB_TEST_KILL"
-
-func TestMain(m *testing.M) {
-	if spec := os.Getenv(childEnv); spec != "" {
-		os.Exit(killedChild(spec))
-	}
-	os.Exit(m.Run())
-}
-
-// killedChild runs one verb; it returns only if the step does not exist.
-func killedChild(spec string) int {
-	fields := strings.Split(spec, "|") // DIR|VERB|STEP|AFTER
-	at, _ := strconv.Atoi(fields[2])
-	ctx := context.Background()
-	w, err := openWorld(ctx, fields[0])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 2
-	}
-	for _, verb := range verbs {
-		if verb.name != fields[1] {
-			continue
-		}
-		w.steps.start(at, fields[3] == "true", func() error {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
-		})
-		if err := verb.run(ctx, w); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 2
-		}
-		return 0
-	}
-	return 2
-}
-
-func TestKillSweep(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts hundreds of processes")
-	}
-	t.Parallel()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	var mu sync.Mutex
-	kills, settled := 0, 0
-	t.Run("verbs", func(t *testing.T) {
-		for _, verb := range verbs {
-			t.Run(verb.name, func(t *testing.T) {
-				t.Parallel()
-				for at := 1; ; at++ {
-					reached := false
-					for _, after := range []bool{false, true} {
-						killed, by := killAt(t, self, verb.name, verb.prepare, at, after)
-						reached = reached || killed
-						if killed {
-							mu.Lock()
-							kills++
-							settled += by
-							mu.Unlock()
-						}
-					}
-					if !reached {
-						return
-					}
-				}
-			})
-		}
-	})
-	t.Logf("%d kills in %d verbs; Recover settled %d records", kills, len(verbs), settled)
-	assert.Greater(t, kills, 150)
-}
-
-func killAt(t *testing.T, self, name string, prepare step, at int, after bool) (killed bool, settled int) {
-	t.Helper()
-	ctx := t.Context()
-	dir := t.TempDir()
-	w, err := openWorld(ctx, dir)
-	require.NoError(t, err)
-	require.NoError(t, w.furnish(ctx))
-	if prepare != nil {
-		require.NoError(t, prepare(ctx, w))
-	}
-	require.NoError(t, w.lib.Close(ctx))
-
-	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%s|%d|%v", childEnv, dir, name, at, after))
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if err == nil {
-		return false, 0
-	}
-	require.ErrorAs(t, err, &exit)
-	status, ok := exit.Sys().(syscall.WaitStatus)
-	require.True(t, ok && status.Signaled() && status.Signal() == syscall.SIGKILL, "the child ended otherwise: %v %s", err, &stderr)
-
-	w, err = openWorld(ctx, dir)
-	require.NoError(t, err)
-	defer func() { assert.NoError(t, w.lib.Close(context.WithoutCancel(ctx))) }()
-	where := fmt.Sprintf("%s: killed in step %d, after: %v", name, at, after)
-	done, err := w.backend.Recover(ctx)
-	require.NoError(t, err, where)
-	for _, d := range done {
-		require.False(t, d.Busy, "%s: a dead process still holds the lock of %s", where, d.ID)
-	}
-	require.True(t, t.Run("", func(t *testing.T) {
-		w.settled(t, name == "unmanage")
-		w.unharmed(t, name)
-	}), where)
-	again, err := w.backend.Recover(ctx)
-	require.NoError(t, err, where)
-	require.Empty(t, again, "%s: nothing is left for a second Recover", where)
-	return true, len(done)
 }

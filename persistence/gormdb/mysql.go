@@ -6,6 +6,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"log/slog"
 	"time"
 
 	driver "github.com/go-sql-driver/mysql"
@@ -21,6 +23,7 @@ const maxConnections = 16
 func openMySQL(ctx context.Context, cfg *driver.Config, s *Store) (*Store, error) {
 	s.dialect, s.fault = mysqlName, mysqlFault
 	s.name = "database " + cfg.DBName + " at " + cfg.Addr
+	cfg.Logger = driverLog{s.log}
 	connector, err := driver.NewConnector(cfg)
 	if err != nil {
 		return nil, s.errorf(persistence.ErrInvalid, "%w", err)
@@ -41,6 +44,13 @@ func openMySQL(ctx context.Context, cfg *driver.Config, s *Store) (*Store, error
 	s.locks = newLocks(pool, cfg.DBName, s.log)
 	return s.ready(ctx)
 }
+
+// driverLog keeps the driver from writing to stderr. What it tells are broken
+// connections, not statements.
+type driverLog struct{ log *slog.Logger }
+
+// Print implements the driver's Logger.
+func (l driverLog) Print(v ...any) { l.log.Debug("driver of MySQL", slog.String("message", fmt.Sprint(v...))) }
 
 // mysqlFault gives the meaning of an error of MySQL or MariaDB
 // (https://mariadb.com/kb/en/mariadb-error-code-reference/); nil if it has none.
