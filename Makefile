@@ -9,10 +9,10 @@ FUZZTIME ?= 30s
 LINT := bin/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system check fmt vet lint generate generated bench fuzz cover functional tidy clean
+.PHONY: help demo test test-system test-mariadb check fmt vet lint generate generated bench fuzz cover functional tidy clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## run the main job on the embedded default: create, attach, snapshot, clone, dump, load
 	@$(GO) run ./internal/demo
@@ -20,8 +20,11 @@ demo: ## run the main job on the embedded default: create, attach, snapshot, clo
 test: ## everything that needs no server, no root and no hardware, under the race detector
 	$(GO) test -race -timeout 20m $(PKGS)
 
-test-system: ## what needs root, a real kernel or Cinder: loop devices, reflinks, a full disk (Debian)
+test-system: test-mariadb ## what needs root, a real kernel, MariaDB or Cinder: loop devices, reflinks, a full disk (Debian)
 	tools/test-system.sh
+
+test-mariadb: ## the database store on a real MariaDB, its server killed in every verb
+	tools/test-mariadb.sh
 
 check: fmt vet lint generated ## format, vet, lint, generated files current
 

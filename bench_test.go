@@ -5,37 +5,103 @@ package cinderlib_test
 import (
 	"context"
 	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocinder/cinderlib"
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/drivers"
+	"github.com/gocinder/cinderlib/internal/mysqltest"
 	"github.com/gocinder/cinderlib/persistence"
+	"github.com/gocinder/cinderlib/persistence/gormdb"
 	"github.com/gocinder/cinderlib/persistence/memory"
 )
 
-// Each benchmark measures the library on a driver that does nothing and the
-// store in memory, with both saves of every verb.
+// Each benchmark measures the library on a driver that does nothing, with both
+// saves of every verb; where no store is named it is the one in memory.
 
 // benchBackend is a new backend that nothing but its user refers to.
 func benchBackend(b *testing.B) *cinderlib.Backend { return openNoop(b, memory.New()) }
 
+// stores are what metadata can be kept in. The files lie in TMPDIR: on tmpfs
+// sqlite shows its own cost, on a disk that of waiting for it.
+var stores = []struct {
+	name string
+	open func(testing.TB) persistence.Store
+}{
+	{"memory", func(testing.TB) persistence.Store { return memory.New() }},
+	{"sqlite", func(tb testing.TB) persistence.Store {
+		return openDB(tb, "sqlite:///"+filepath.Join(tb.TempDir(), "cl.sqlite"))
+	}},
+	{"sqlite-nosync", func(tb testing.TB) persistence.Store {
+		return openDB(tb, "sqlite:///"+filepath.Join(tb.TempDir(), "cl.sqlite"), gormdb.WithSynchronous(false))
+	}},
+	{"memory_db", func(tb testing.TB) persistence.Store { return openDB(tb, "sqlite://") }},
+	{"mysql", func(tb testing.TB) persistence.Store { return openDB(tb, mysqltest.Fresh(tb)) }},
+}
+
+func openDB(tb testing.TB, url string, opts ...gormdb.Option) persistence.Store {
+	tb.Helper()
+	s, err := gormdb.Open(tb.Context(), url, opts...)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { assert.NoError(tb, s.Close()) })
+	return s
+}
+
 // A new backend every 1,000 volumes: what is measured is the verb, not the
 // garbage collector's work on a store that grows with b.N.
 func BenchmarkCreateVolume(b *testing.B) {
-	backend := benchBackend(b)
-	b.ReportAllocs()
-	for i := 1; b.Loop(); i++ {
-		if i%1000 == 0 {
-			b.StopTimer()
-			backend = benchBackend(b)
-			b.StartTimer()
-		}
-		if _, err := backend.CreateVolume(b.Context(), 1, cinderlib.WithName("bench")); err != nil {
-			b.Fatal(err)
+	for _, s := range stores {
+		b.Run(s.name, func(b *testing.B) {
+			store := s.open(b)
+			backend := openNoop(b, store)
+			b.ReportAllocs()
+			for i := 1; b.Loop(); i++ {
+				if i%1000 == 0 {
+					b.StopTimer()
+					if s.name == "memory" {
+						store = memory.New()
+					}
+					backend = openNoop(b, store)
+					b.StartTimer()
+				}
+				if _, err := backend.CreateVolume(b.Context(), 1, cinderlib.WithName("bench")); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkCreateTogether creates volumes from 1 and from 8 goroutines.
+func BenchmarkCreateTogether(b *testing.B) {
+	for _, s := range stores {
+		for _, workers := range []int{1, 8} {
+			b.Run(fmt.Sprintf("%s/%d", s.name, workers), func(b *testing.B) {
+				backend := openNoop(b, s.open(b))
+				var next atomic.Int64
+				b.ResetTimer()
+				var wg sync.WaitGroup
+				for range workers {
+					wg.Go(func() {
+						for next.Add(1) <= int64(b.N) {
+							if _, err := backend.CreateVolume(b.Context(), 1); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				wg.Wait()
+			})
 		}
 	}
 }
@@ -104,7 +170,7 @@ func BenchmarkConnect(b *testing.B) {
 }
 
 // fill puts n volumes into the backend's store, each with a snapshot if asked.
-func fill(b *testing.B, backend *cinderlib.Backend, n int, snapshots bool) {
+func fill(b testing.TB, backend *cinderlib.Backend, n int, snapshots bool) {
 	b.Helper()
 	store := cinderlib.StoreOf(backend)
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -122,25 +188,104 @@ func fill(b *testing.B, backend *cinderlib.Backend, n int, snapshots bool) {
 			}))
 		}
 	}
-	require.NoError(b, store.Write(context.Background(), ops...))
+	for some := range slices.Chunk(ops, 5000) {
+		require.NoError(b, store.Write(b.Context(), some...))
+	}
 }
 
 // BenchmarkVolumes is the first, lazy load of a backend's volumes.
 func BenchmarkVolumes(b *testing.B) {
-	for _, n := range []int{1000, 10000, 100000} {
-		b.Run(fmt.Sprintf("%dk", n/1000), func(b *testing.B) {
-			filled := benchBackend(b)
-			fill(b, filled, n, false)
+	for _, s := range stores {
+		for _, n := range []int{1000, 10000, 100000} {
+			b.Run(fmt.Sprintf("%s/%dk", s.name, n/1000), func(b *testing.B) {
+				filled := openNoop(b, s.open(b))
+				fill(b, filled, n, false)
+				b.ReportAllocs()
+				for b.Loop() {
+					backend := reader(b, filled)
+					volumes, err := backend.Volumes(b.Context())
+					if err != nil || len(volumes) != n {
+						b.Fatal(err, len(volumes))
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkGetByID reads one of 10,000 volumes.
+func BenchmarkGetByID(b *testing.B) {
+	for _, s := range stores {
+		b.Run(s.name, func(b *testing.B) {
+			backend := openNoop(b, s.open(b))
+			fill(b, backend, 10000, false)
+			lib := cinderlib.LibraryOf(backend)
 			b.ReportAllocs()
-			for b.Loop() {
-				backend := reader(b, filled)
-				volumes, err := backend.Volumes(b.Context())
-				if err != nil || len(volumes) != n {
-					b.Fatal(err, len(volumes))
+			for i := 0; b.Loop(); i++ {
+				if _, err := lib.VolumeByID(b.Context(), fmt.Sprintf("%08d-0000-4000-8000-000000000000", i%10000)); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})
 	}
+}
+
+// BenchmarkAllVolumes iterates over a backend's volumes, and reports how much
+// memory is in use at most.
+func BenchmarkAllVolumes(b *testing.B) {
+	for _, s := range stores {
+		if s.name == "memory" || s.name == "memory_db" {
+			continue // the volumes themselves are in memory there
+		}
+		for _, n := range []int{1000, 10000, 100000} {
+			b.Run(fmt.Sprintf("%s/%dk", s.name, n/1000), func(b *testing.B) {
+				backend := openNoop(b, s.open(b))
+				fill(b, backend, n, false)
+				var most uint64
+				for b.Loop() {
+					seen, peak := iterate(b, backend)
+					if seen != n {
+						b.Fatal(seen)
+					}
+					most = max(most, peak)
+				}
+				b.ReportMetric(float64(most)/1e6, "peak-MB")
+			})
+		}
+	}
+}
+
+// iterate counts a backend's volumes and the bytes that are in use meanwhile.
+func iterate(tb testing.TB, backend *cinderlib.Backend) (seen int, peak uint64) {
+	tb.Helper()
+	var m runtime.MemStats
+	for _, err := range backend.AllVolumes(tb.Context(), cinderlib.VolumeFilter{}) {
+		require.NoError(tb, err)
+		if seen++; seen%500 == 0 {
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			peak = max(peak, m.HeapAlloc)
+		}
+	}
+	return seen, peak
+}
+
+// The iterator holds a page, however many volumes there are.
+func TestIteratorMemory(t *testing.T) {
+	dir := t.TempDir()
+	var used []uint64
+	for _, n := range []int{2000, 20000} {
+		backend := openNoop(t, openDB(t, fmt.Sprintf("sqlite:///%s/%d.sqlite", dir, n)))
+		fill(t, backend, n, false)
+		runtime.GC()
+		var before runtime.MemStats
+		runtime.ReadMemStats(&before)
+		seen, peak := iterate(t, backend)
+		require.Equal(t, n, seen)
+		used = append(used, peak-min(peak, before.HeapAlloc))
+	}
+	t.Logf("in use beside what was before: %d bytes with 2,000 volumes, %d with 20,000", used[0], used[1])
+	assert.Less(t, used[1], 2*used[0]+1<<20)
 }
 
 // reader is a backend of a new library on the same store, that has loaded
@@ -149,16 +294,22 @@ func reader(b *testing.B, filled *cinderlib.Backend) *cinderlib.Backend {
 	return openNoop(b, cinderlib.StoreOf(filled))
 }
 
-func openNoop(b *testing.B, store persistence.Store) *cinderlib.Backend {
-	b.Helper()
-	lib, err := cinderlib.New(cinderlib.WithStore(store), cinderlib.WithHostName("sample-host"),
+func openNoop(tb testing.TB, store persistence.Store) *cinderlib.Backend {
+	tb.Helper()
+	backend, err := noopBackend(tb.Context(), store)
+	require.NoError(tb, err)
+	return backend
+}
+
+func noopBackend(ctx context.Context, store persistence.Store, opts ...cinderlib.Option) (*cinderlib.Backend, error) {
+	lib, err := cinderlib.New(append(opts, cinderlib.WithStore(store), cinderlib.WithHostName("sample-host"),
 		cinderlib.WithDriver(drivers.NewRegistration("noop", func(_ context.Context, env drivers.Env, _ sampleOptions) (drivers.Driver, error) {
 			return newNoop(env.Backend), nil
-		})))
-	require.NoError(b, err)
-	backend, err := lib.NewBackend(b.Context(), cinderlib.Options{"volume_backend_name": "sample", "volume_driver": "noop"})
-	require.NoError(b, err)
-	return backend
+		})))...)
+	if err != nil {
+		return nil, err
+	}
+	return lib.NewBackend(ctx, cinderlib.Options{"volume_backend_name": "sample", "volume_driver": "noop"})
 }
 
 // BenchmarkDump dumps volumes with a snapshot each, loading them first.

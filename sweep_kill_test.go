@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 	if spec := os.Getenv(childEnv); spec != "" {
 		os.Exit(killedChild(spec))
 	}
+	if spec := os.Getenv(workEnv); spec != "" {
+		os.Exit(workingChild(spec))
+	}
 	os.Exit(m.Run())
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gocinder/cinderlib"
 	_ "github.com/gocinder/cinderlib/drivers/all"
+	_ "github.com/gocinder/cinderlib/persistence/gormdb"
 )
 
 // suite is one run.

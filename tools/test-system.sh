@@ -35,6 +35,8 @@ go test -race -count=1 -timeout 10m -v -run '^(TestCinderReadsWhatWeWrite|TestSt
 
 say "functional suite on the file driver, with loop devices"
 CL_FTEST_CFG=file.yaml go test -race -count=1 -timeout 10m -v ./functional/ | grep -v '^=== '
+say "and with its metadata in memory_db"
+CL_FTEST_CFG=file.yaml CL_FTEST_MEMORY_PERSISTENCE=false go test -race -count=1 -timeout 10m ./functional/
 
 say "the hermetic tests as an ordinary user"
 work=$(mktemp -d)

@@ -110,7 +110,7 @@ var arrows = map[room][]room{
 // besides are single packages that a room may import besides.
 var besides = map[room][]string{
 	root:       {"persistence/memory"},  // the default store
-	functional: {"internal/cinderconf"}, // it reads cinder.conf files too
+	functional: {"internal/cinderconf", "persistence/gormdb"}, // it reads cinder.conf files too; memory_db is one of its stores
 }
 
 // outside are packages that are not ours and have one place.

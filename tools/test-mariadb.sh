@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The tests that need a MariaDB, against one of their own on loopback, which ends
+# with them, and those that compare with Cinder itself. As root on Debian it
+# installs what is missing; nothing is skipped. BENCH=regexp runs benchmarks
+# instead.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { echo; echo "-- $(date +%T) $*"; }
+
+missing=()
+command -v sqlite3 >/dev/null || missing+=(sqlite3)
+/usr/bin/python3 -c 'import eventlet, cinder.objects' 2>/dev/null || missing+=(python3-cinder)
+/usr/bin/python3 -c 'import pymysql' 2>/dev/null || missing+=(python3-pymysql)
+if [ ${#missing[@]} -gt 0 ] && [ -z "${BENCH:-}" ]; then
+	say "installing ${missing[*]}"
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/mariadb.XXXXXX")
+chmod 755 "$dir"
+trap 'tools/mariadb stop "$dir"; rm -rf "$dir"' EXIT
+say "starting MariaDB"
+CINDERLIB_TEST_MYSQL=$(tools/mariadb start "$dir")
+CINDERLIB_TEST_MYSQL_DIR=$dir
+export CINDERLIB_TEST_MYSQL CINDERLIB_TEST_MYSQL_DIR
+
+if [ -n "${BENCH:-}" ]; then
+	go test -p 1 -run '^$' -bench "$BENCH" -benchmem .
+	exit
+fi
+
+run() { go test -count=1 -timeout 20m -v "$@" | grep -Ev '^(=== |    +--- PASS|PASS$)'; }
+
+export CINDERLIB_SYSTEM=1
+
+say "the store"
+run -race ./persistence/gormdb
+unset CINDERLIB_SYSTEM
+
+say "two processes, faults and kills in every verb"
+run -race -run '^(TestProcessesMySQL|TestFaultSweepMySQL|TestKillSweepMySQL)$' .
+say "the server killed in every verb"
+run -run '^TestServerKillSweep$' .
+say "done"
