@@ -109,7 +109,7 @@ var arrows = map[room][]room{
 
 // besides are single packages that a room may import besides.
 var besides = map[room][]string{
-	root:       {"persistence/memory"},  // the default store
+	root:       {"persistence/memory"},                        // the default store
 	functional: {"internal/cinderconf", "persistence/gormdb"}, // it reads cinder.conf files too; memory_db is one of its stores
 }
 

@@ -5,7 +5,10 @@ package gormdb
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"slices"
 	"sync"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -18,7 +21,8 @@ const maxBatch = 64
 // batcher writes to sqlite, which has one writer: what was asked for while a
 // transaction ran goes into the next one together, so that many goroutines share
 // one wait for the disk. Each write has a savepoint: one that fails takes back
-// its own operations only.
+// its own operations only. While the database is busy the writes stay in the
+// queue, which each may leave when its time is over.
 type batcher struct {
 	store *Store
 
@@ -28,21 +32,27 @@ type batcher struct {
 	stopped bool
 	idle    sync.WaitGroup // of the goroutine that writes
 
-	wal bool // the file has its journal; for the goroutine that writes
+	// For the goroutine that writes.
+	wal  bool // the file has its journal
+	solo int  // so many writes are to have a transaction each
 }
 
 // writing is one Write that waits.
 type writing struct {
-	ctx  context.Context
-	ops  []persistence.Op
-	err  error
-	done chan struct{} // closed when err is final
+	caller context.Context
+	ctx    context.Context // the caller's, which ends with the patience, too
+	ops    []persistence.Op
+	last   error // why it waits
+	err    error
+	done   chan struct{} // closed when err is final
 }
 
 func newBatcher(s *Store) *batcher { return &batcher{store: s} }
 
 func (b *batcher) write(ctx context.Context, ops []persistence.Op) error {
-	w := &writing{ctx: ctx, ops: ops, done: make(chan struct{})}
+	limited, cancel := context.WithTimeout(ctx, b.store.patience)
+	defer cancel()
+	w := &writing{caller: ctx, ctx: limited, ops: ops, done: make(chan struct{})}
 	b.mu.Lock()
 	if b.stopped {
 		b.mu.Unlock()
@@ -58,10 +68,10 @@ func (b *batcher) write(ctx context.Context, ops []persistence.Op) error {
 	select {
 	case <-w.done:
 		return w.err
-	case <-ctx.Done():
+	case <-limited.Done():
 	}
 	if b.forget(w) {
-		return b.store.gaveUp(ctx.Err(), nil, nil)
+		return b.store.ended(ctx, w.last)
 	}
 	<-w.done // it is being written: that is as long as one transaction takes
 	return w.err
@@ -71,13 +81,11 @@ func (b *batcher) write(ctx context.Context, ops []persistence.Op) error {
 func (b *batcher) forget(w *writing) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i, q := range b.queue {
-		if q == w {
-			b.queue = append(b.queue[:i], b.queue[i+1:]...)
-			return true
-		}
+	i := slices.Index(b.queue, w)
+	if i >= 0 {
+		b.queue = slices.Delete(b.queue, i, i+1)
 	}
-	return false
+	return i >= 0
 }
 
 // close ends the use when what waits is written.
@@ -91,76 +99,97 @@ func (b *batcher) close() {
 // run writes until nothing waits.
 func (b *batcher) run() {
 	defer b.idle.Done()
-	for {
-		b.mu.Lock()
-		if len(b.queue) == 0 {
-			b.running = false
-			b.mu.Unlock()
-			return
-		}
-		n := min(len(b.queue), maxBatch)
-		batch := append([]*writing(nil), b.queue[:n]...)
-		b.queue = append(b.queue[:0], b.queue[n:]...)
-		b.mu.Unlock()
-
-		if n > 1 && b.together(batch) {
+	pause := firstPause
+	for batch := b.next(); len(batch) > 0; batch = b.next() {
+		err := b.attempt(batch)
+		if !errors.Is(err, errAgain) {
+			pause = firstPause
 			continue
 		}
-		for _, w := range batch {
-			b.alone(w)
-		}
+		<-time.After(pause/2 + rand.N(pause))
+		pause = min(2*pause, longPause)
 	}
 }
 
-// alone writes one, with all the patience that its caller has.
-func (b *batcher) alone(w *writing) {
-	w.err = b.store.retry(w.ctx, func(ctx context.Context) error {
-		return b.transaction(ctx, func(tx *gorm.DB) error { return b.store.apply(tx, w.ops) })
-	})
-	close(w.done)
+// next takes what is to be written together.
+func (b *batcher) next() []*writing {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(len(b.queue), maxBatch)
+	if b.solo > 0 {
+		b.solo--
+		n = min(n, 1)
+	}
+	batch := slices.Clone(b.queue[:n])
+	b.queue = slices.Delete(b.queue, 0, n)
+	b.running = n > 0
+	return batch
 }
 
-// together writes several in one transaction. It returns false, and nothing is
-// written, if that fails for another reason than what one of them asks for.
-func (b *batcher) together(batch []*writing) bool {
-	errs := make([]error, len(batch))
-	// Not the context of one of them: the others are not to end with it.
+// attempt writes in one transaction. If that fails for another reason than what
+// one of several asks for, nothing is written, and they go back into the queue.
+func (b *batcher) attempt(batch []*writing) error {
+	// Not the context of one of several: the others are not to end with it.
 	ctx, cancel := context.WithTimeout(context.Background(), b.store.patience)
 	defer cancel()
-	err := b.transaction(ctx, func(tx *gorm.DB) error {
-		for i, w := range batch {
-			if errs[i] = w.ctx.Err(); errs[i] != nil {
-				errs[i] = b.store.gaveUp(errs[i], nil, nil)
-				continue
-			}
-			if err := tx.Exec("SAVEPOINT one").Error; err != nil {
-				return err
-			}
-			errs[i] = b.store.apply(tx, w.ops)
-			if errs[i] == nil {
-				if err := tx.Exec("RELEASE one").Error; err != nil {
-					return err
-				}
-				continue
-			}
-			if !isOwn(errs[i]) {
-				return errs[i]
-			}
-			if err := tx.Exec("ROLLBACK TO one").Error; err != nil {
-				return err
-			}
-			errs[i] = b.store.explain(errs[i])
-		}
-		return nil
-	})
-	if err != nil {
-		return false
+	alone := len(batch) == 1
+	if alone {
+		ctx = batch[0].ctx
 	}
-	for i, w := range batch {
-		w.err = errs[i]
+	err := b.store.explain(b.transaction(ctx, func(tx *gorm.DB) error {
+		if alone {
+			return b.store.apply(ctx, tx, batch[0].ops)
+		}
+		return b.together(tx, batch)
+	}))
+	again := errors.Is(err, errAgain)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var wait []*writing
+	for _, w := range batch {
+		switch {
+		case err == nil:
+		case w.ctx.Err() != nil:
+			w.err = b.store.ended(w.caller, cause(w.last, err))
+		case again || !alone:
+			w.last, w.err = cause(w.last, err), nil
+			wait = append(wait, w)
+			continue
+		default:
+			w.err = err
+		}
 		close(w.done)
 	}
-	return true
+	b.queue = slices.Insert(b.queue, 0, wait...)
+	if !again {
+		b.solo = max(b.solo, len(wait))
+	}
+	return err
+}
+
+// together does the operations of several, each as far as it gets.
+func (b *batcher) together(tx *gorm.DB, batch []*writing) error {
+	for _, w := range batch {
+		if w.ctx.Err() != nil {
+			w.err = b.store.ended(w.caller, w.last)
+			continue
+		}
+		if err := tx.Exec("SAVEPOINT one").Error; err != nil {
+			return err
+		}
+		end := "RELEASE one"
+		if err := b.store.apply(w.ctx, tx, w.ops); isOwn(err) {
+			w.err, end = b.store.explain(err), "ROLLBACK TO one"
+		} else if err != nil && w.ctx.Err() != nil {
+			w.err, end = b.store.ended(w.caller, w.last), "ROLLBACK TO one"
+		} else if err != nil {
+			return err
+		}
+		if err := tx.Exec(end).Error; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isOwn tells whether an error is about what was to be written, and not about
@@ -181,5 +210,6 @@ func (b *batcher) transaction(ctx context.Context, f func(*gorm.DB) error) error
 		}
 		b.wal = true
 	}
-	return b.store.writer.WithContext(ctx).Transaction(f)
+	// For a context that can end the driver starts a goroutine a statement.
+	return b.store.writer.WithContext(context.WithoutCancel(ctx)).Transaction(f)
 }

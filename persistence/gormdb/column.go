@@ -98,20 +98,28 @@ func date[T any](name string, at func(*T) *time.Time) column[T] {
 	}
 }
 
-// check refuses a value that the column of a strict database would not take.
+// check refuses a value that the column of a strict database would not take, or
+// that would not be read as it was written.
 func (c *column[T]) check(value any) error {
-	s, ok := value.(string)
-	switch {
-	case !ok:
-	case !utf8.ValidString(s):
-		return persistence.Errorf(persistence.ErrInvalid, "%s is no valid UTF-8", c.name)
-	case c.form == text:
-		return checkLength(c.name, s, c.size)
+	switch v := value.(type) {
+	case string:
+		if c.form == text {
+			return checkLength(c.name, v, c.size)
+		}
+		return checkLength(c.name, v, len(v))
+	case time.Time:
+		if year := v.UTC().Year(); year < 1 || year > 9999 {
+			return persistence.Errorf(persistence.ErrInvalid, "%s is in the year %d", c.name, year)
+		}
 	}
 	return nil
 }
 
+// checkLength refuses text of more than size characters, and what is no text.
 func checkLength(name, s string, size int) error {
+	if !utf8.ValidString(s) {
+		return persistence.Errorf(persistence.ErrInvalid, "%s is no valid UTF-8", name)
+	}
 	if len(s) > size && utf8.RuneCountInString(s) > size {
 		return persistence.Errorf(persistence.ErrInvalid, "%s has %d characters, the database has room for %d",
 			name, utf8.RuneCountInString(s), size)
@@ -173,7 +181,7 @@ func asTime(v any) (time.Time, error) {
 		return time.Time{}, nil
 	case time.Time:
 		if v.IsZero() { // what the driver of sqlite makes of text that is no time
-			return time.Time{}, unexpected(v, "a time")
+			return time.Time{}, unexpected("", "a time")
 		}
 		return v.UTC(), nil
 	case string, []byte:

@@ -50,7 +50,9 @@ func openMySQL(ctx context.Context, cfg *driver.Config, s *Store) (*Store, error
 type driverLog struct{ log *slog.Logger }
 
 // Print implements the driver's Logger.
-func (l driverLog) Print(v ...any) { l.log.Debug("driver of MySQL", slog.String("message", fmt.Sprint(v...))) }
+func (l driverLog) Print(v ...any) {
+	l.log.Debug("driver of MySQL", slog.String("message", fmt.Sprint(v...)))
+}
 
 // mysqlFault gives the meaning of an error of MySQL or MariaDB
 // (https://mariadb.com/kb/en/mariadb-error-code-reference/); nil if it has none.

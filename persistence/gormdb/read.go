@@ -5,7 +5,6 @@ package gormdb
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/gocinder/cinderlib/drivers"
+	"github.com/gocinder/cinderlib/internal/fault"
 	"github.com/gocinder/cinderlib/persistence"
 )
 
@@ -148,7 +148,7 @@ func (s *Store) Connections(ctx context.Context, f persistence.ConnectionFilter)
 			}
 			list = append(list, &r.connection)
 		}
-		return errors.Join(bad...)
+		return fault.Join(bad...)
 	})
 	return list, err
 }
@@ -182,7 +182,10 @@ func (s *Store) view(ctx context.Context, f func(tx *gorm.DB) (bad []error, err 
 			bad, err = f(tx)
 			return err
 		}, &sql.TxOptions{ReadOnly: true})
-		return errors.Join(append(bad, err)...)
+		if err != nil {
+			return err
+		}
+		return fault.Join(bad...)
 	})
 }
 
@@ -256,7 +259,8 @@ func find[T any](s *Store, tx *gorm.DB, t *table[T], w *where, p persistence.Pag
 	return found, bad, err
 }
 
-// readMaps reads the maps of the records that the condition selects.
+// readMaps reads the maps of the records that the condition selects; of one
+// record by its id, which any database finds at once.
 func readMaps[T any](s *Store, tx *gorm.DB, t *table[T], w *where, byID map[string]*T) error {
 	var query strings.Builder
 	var args []any
@@ -264,8 +268,15 @@ func readMaps[T any](s *Store, tx *gorm.DB, t *table[T], w *where, byID map[stri
 		if i > 0 {
 			query.WriteString(" UNION ALL ")
 		}
-		fmt.Fprintf(&query, "SELECT %d, m.%s, m.%s, m.value FROM %s m JOIN %s t ON t.id = m.%s WHERE m.deleted IS NOT TRUE AND t.deleted IS NOT TRUE%s",
-			i, m.owner, s.quote("key"), m.table, t.name, m.owner, w.sql.String())
+		fmt.Fprintf(&query, "SELECT %d, m.%s, m.%s, m.value FROM %s m", i, m.owner, s.quote("key"), m.table)
+		if len(byID) == 1 {
+			fmt.Fprintf(&query, " WHERE m.deleted IS NOT TRUE AND m.%s = ?", m.owner)
+			for id := range byID {
+				args = append(args, id)
+			}
+			continue
+		}
+		fmt.Fprintf(&query, " JOIN %s t ON t.id = m.%s WHERE m.deleted IS NOT TRUE AND t.deleted IS NOT TRUE%s", t.name, m.owner, w.sql.String())
 		args = append(args, w.args...)
 	}
 	return s.pairs(tx, query.String(), args, func(i int, owner, key, value string) {
@@ -305,6 +316,9 @@ func (s *Store) pairs(tx *gorm.DB, query string, args []any, f func(n int, owner
 func (s *Store) readTypes(tx *gorm.DB, w *where, volumes []*volume) error {
 	ofThem := "IN (SELECT t.volume_type_id FROM volumes t WHERE t.deleted IS NOT TRUE AND t.volume_type_id <> ?" + w.sql.String() + ")"
 	args := append([]any{s.defaultType}, w.args...)
+	if len(volumes) == 1 {
+		ofThem, args = "= ?", []any{volumes[0].VolumeTypeID}
+	}
 	types := map[string]*drivers.VolumeType{}
 	byQoS := map[string]*drivers.QoSSpecs{}
 	err := each(tx.Raw("SELECT id, name, description, is_public, qos_specs_id FROM volume_types WHERE deleted IS NOT TRUE AND id "+ofThem, args...),

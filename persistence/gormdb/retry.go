@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/gocinder/cinderlib/internal/fault"
@@ -39,43 +41,43 @@ func (s *Store) retry(ctx context.Context, f func(context.Context) error) error 
 			return nil
 		}
 		err = s.explain(err)
+		last = cause(last, err)
 		switch {
-		case ctx.Err() != nil:
-			return s.gaveUp(ctx.Err(), last, err)
 		case limited.Err() != nil:
-			return s.errorf(persistence.ErrUnavailable, "no answer within %v: %w", s.patience, first(last, err))
+			return s.ended(ctx, last)
 		case !errors.Is(err, errAgain):
 			return err
 		}
-		last = err
 		timer := time.NewTimer(pause/2 + rand.N(pause))
 		select {
 		case <-timer.C:
 		case <-limited.Done():
 			timer.Stop()
-			if ctx.Err() != nil {
-				return s.gaveUp(ctx.Err(), last, err)
-			}
-			return s.errorf(persistence.ErrUnavailable, "no answer within %v: %w", s.patience, last)
+			return s.ended(ctx, last)
 		}
 	}
 }
 
-// gaveUp is the error of a context that ended: it says what was waited for.
-func (s *Store) gaveUp(ended, last, err error) error {
-	if last == nil || errors.Is(err, ended) {
-		return fmt.Errorf("%s: %w", s.name, ended)
+// cause is what a call waits for: not that it ended.
+func cause(last, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return last
 	}
-	return fmt.Errorf("%s: %w; %w", s.name, ended, last)
+	return err
 }
 
-func first(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
+// ended is the error of a call whose context, or the store's patience, is over.
+// It says what was waited for.
+func (s *Store) ended(ctx context.Context, last error) error {
+	switch err := ctx.Err(); {
+	case err != nil && last != nil:
+		return fmt.Errorf("%s: %w; %w", s.name, err, last)
+	case err != nil:
+		return fmt.Errorf("%s: %w", s.name, err)
+	case last != nil:
+		return s.errorf(persistence.ErrUnavailable, "no answer within %v: %w", s.patience, last)
 	}
-	return nil
+	return s.errorf(persistence.ErrUnavailable, "no answer within %v", s.patience)
 }
 
 // explain marks an error of the database with its meaning and adds the name of
@@ -85,8 +87,11 @@ func (s *Store) explain(err error) error {
 		return nil
 	}
 	var bad *persistence.RecordError
-	if errors.As(err, &bad) || errors.Is(err, errAgain) {
+	if errors.Is(err, errAgain) {
 		return err
+	}
+	if errors.As(err, &bad) {
+		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	of := s.fault(err)
 	if of == nil {
@@ -104,15 +109,35 @@ func (s *Store) explain(err error) error {
 // general gives the meaning of errors that any database has.
 func general(err error) error {
 	var network net.Error
+	var file *fs.PathError
+	var system syscall.Errno
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return nil
+	case errors.As(err, &file) && errors.As(file.Err, &system):
+		return systemFault(system)
 	case errors.Is(err, sql.ErrConnDone):
 		return persistence.ErrClosed
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &network):
 		return errAgain
 	case err.Error() == "sql: database is closed": // database/sql has no name for it
 		return persistence.ErrClosed
+	}
+	return nil
+}
+
+// systemFault gives the meaning of an error of the operating system about a
+// file; nil if it has none.
+func systemFault(err syscall.Errno) error {
+	switch fault.CodeOf(err) {
+	case fault.PermissionDenied:
+		return fault.ErrPermission
+	case fault.ResourceExhausted:
+		return fault.ErrExhausted
+	case fault.InvalidArgument:
+		return persistence.ErrInvalid
+	case fault.DataLoss:
+		return persistence.ErrDataLoss
 	}
 	return nil
 }

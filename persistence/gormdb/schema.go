@@ -117,7 +117,7 @@ var later = []string{"use_quota"} // Xena
 // checkColumns compares the tables that Cinder made with those known here. A
 // column too many is no harm if rows can do without it.
 func (s *Store) checkColumns(ctx context.Context) error {
-	columns := map[string]map[string]gorm.ColumnType{}
+	columns := map[string]map[string]existing{}
 	names := []string{typesTable, specsTable, qosTable, volumesTable, snapshotsTable, connectionsTable}
 	for _, m := range volumeMaps {
 		names = append(names, m.table)
@@ -126,20 +126,15 @@ func (s *Store) checkColumns(ctx context.Context) error {
 		names = append(names, m.table)
 	}
 	for _, name := range names {
-		var list []gorm.ColumnType
 		err := s.retry(ctx, func(ctx context.Context) (err error) {
-			list, err = s.reader.WithContext(ctx).Migrator().ColumnTypes(name)
+			columns[name], err = s.existing(s.reader.WithContext(ctx), name)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if len(list) == 0 {
+		if len(columns[name]) == 0 {
 			return s.errorf(persistence.ErrInvalid, "it has no table %s", name)
-		}
-		columns[name] = map[string]gorm.ColumnType{}
-		for _, c := range list {
-			columns[name][c.Name()] = c
 		}
 	}
 	if err := fit(s, &s.volumes, columns[volumesTable]); err != nil {
@@ -151,8 +146,38 @@ func (s *Store) checkColumns(ctx context.Context) error {
 	return fit(s, &s.connections, columns[connectionsTable])
 }
 
+// existing is a column that a database has.
+type existing struct {
+	needed bool  // rows cannot do without it
+	digits int64 // of a second, after the point
+}
+
+// existing gives the columns of a table, by name; none if there is no such table.
+func (s *Store) existing(tx *gorm.DB, table string) (map[string]existing, error) {
+	columns := map[string]existing{}
+	if s.dialect == sqliteName { // gorm reads the definitions itself, and takes Python's tabs for quotes
+		query := `SELECT name, "notnull" AND pk = 0 AND ifnull(upper(dflt_value), 'NULL') = 'NULL' FROM pragma_table_info(?)`
+		err := each(tx.Raw(query, table), 2, func(v []any) error {
+			name, _ := asText(v[0])
+			needed, err := asBool(v[1], false)
+			columns[name] = existing{needed: needed}
+			return err
+		})
+		return columns, err
+	}
+	list, err := tx.Migrator().ColumnTypes(table)
+	for _, c := range list {
+		nullable, known := c.Nullable()
+		_, hasDefault := c.DefaultValue()
+		auto, _ := c.AutoIncrement()
+		digits, _, _ := c.DecimalSize()
+		columns[c.Name()] = existing{needed: known && !nullable && !hasDefault && !auto, digits: digits}
+	}
+	return columns, err
+}
+
 // fit reduces a table's columns to those that the database has.
-func fit[T any](s *Store, t *table[T], has map[string]gorm.ColumnType) error {
+func fit[T any](s *Store, t *table[T], has map[string]existing) error {
 	all := t.columns
 	t.columns = nil
 	for _, c := range all {
@@ -161,9 +186,7 @@ func fit[T any](s *Store, t *table[T], has map[string]gorm.ColumnType) error {
 		case ok:
 			t.columns = append(t.columns, c)
 			if c.name == "created_at" && s.dialect == mysqlName {
-				// Cinder's tables have whole seconds there.
-				digits, _, _ := found.DecimalSize()
-				s.wholeSeconds = digits == 0
+				s.wholeSeconds = found.digits == 0 // Cinder's tables have none there
 			}
 		case slices.Contains(later, c.name):
 			t.absent = append(t.absent, c)
@@ -173,9 +196,7 @@ func fit[T any](s *Store, t *table[T], has map[string]gorm.ColumnType) error {
 		delete(has, c.name)
 	}
 	for name, c := range has {
-		nullable, known := c.Nullable()
-		_, hasDefault := c.DefaultValue()
-		if auto, _ := c.AutoIncrement(); known && !nullable && !hasDefault && !auto {
+		if c.needed {
 			return s.errorf(persistence.ErrInvalid, "a newer release of Cinder made it: table %s needs the column %s, which is not known here",
 				t.name, name)
 		}

@@ -31,7 +31,7 @@ const (
 )
 
 func openFile(ctx context.Context, path string, s *Store) (*Store, error) {
-	s.name = "database " + path
+	s.name, s.fault = "database "+path, sqliteFault
 	params := commonParams
 	writable, err := checkFile(path)
 	switch {
@@ -78,14 +78,14 @@ func checkFile(path string) (writable bool, err error) {
 }
 
 func openMemory(ctx context.Context, s *Store) (*Store, error) {
-	s.name, s.memory = "database in memory", true
+	s.name, s.fault, s.memory = "database in memory", sqliteFault, true
 	// A name that begins with a slash is shared by the connections of the process.
 	dsn := "file:/" + uuid.NewString() + "?vfs=memdb&" + commonParams
 	return s.openSQLite(ctx, dsn, dsn+writerParams)
 }
 
 func (s *Store) openSQLite(ctx context.Context, readDSN, writeDSN string) (_ *Store, err error) {
-	s.dialect, s.fault = sqliteName, sqliteFault
+	s.dialect = sqliteName
 	s.batch = newBatcher(s)
 	if s.writer, err = s.pool(ctx, writeDSN, 1); err != nil {
 		_ = s.Close()

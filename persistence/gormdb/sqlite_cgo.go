@@ -6,6 +6,7 @@ package gormdb
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -23,10 +24,13 @@ func sqliteFault(err error) error {
 	if !errors.As(err, &e) {
 		return nil
 	}
+	if of := systemFault(e.SystemErrno); of != nil {
+		return of
+	}
 	switch e.Code {
-	case sqlite3.ErrBusy, sqlite3.ErrLocked:
+	case sqlite3.ErrBusy, sqlite3.ErrLocked, sqlite3.ErrProtocol:
 		return errAgain
-	case sqlite3.ErrFull:
+	case sqlite3.ErrFull, sqlite3.ErrNomem:
 		return fault.ErrExhausted
 	case sqlite3.ErrReadonly, sqlite3.ErrPerm, sqlite3.ErrAuth, sqlite3.ErrCantOpen:
 		return fault.ErrPermission
@@ -34,6 +38,10 @@ func sqliteFault(err error) error {
 		return persistence.ErrDataLoss
 	case sqlite3.ErrConstraint, sqlite3.ErrTooBig, sqlite3.ErrMismatch:
 		return persistence.ErrInvalid
+	case sqlite3.ErrError: // it has no code of its own for what is missing
+		if strings.Contains(e.Error(), "no such table") || strings.Contains(e.Error(), "no such column") || strings.Contains(e.Error(), "no column named") {
+			return persistence.ErrInvalid
+		}
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func (s *Store) Write(ctx context.Context, ops ...persistence.Op) error {
 		}
 		committing := false
 		err := s.writer.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-			err := s.apply(tx, ops)
+			err := s.apply(ctx, tx, ops)
 			committing = err == nil
 			return err
 		})
@@ -87,9 +87,13 @@ func only[R any](list []*R, err error) (any, error) {
 	return list[0], err
 }
 
-func (s *Store) apply(tx *gorm.DB, ops []persistence.Op) error {
+// apply does the operations; between two of them it looks at the context.
+func (s *Store) apply(ctx context.Context, tx *gorm.DB, ops []persistence.Op) error {
 	for _, op := range ops {
-		var err error
+		err := ctx.Err()
+		if err != nil {
+			return err
+		}
 		switch r := op.Record.(type) {
 		case *volume:
 			err = named("volume", r.ID, s.applyVolume(tx, op, r))
