@@ -21,6 +21,9 @@ import (
 	"github.com/gocinder/cinderlib"
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/internal/jsonstore"
+	"github.com/gocinder/cinderlib/internal/mysqltest"
+	"github.com/gocinder/cinderlib/persistence"
+	"github.com/gocinder/cinderlib/persistence/gormdb"
 )
 
 // Many goroutines work on shared handles, cancelled at random moments. Nothing
@@ -190,20 +193,41 @@ func heldLocks(t *testing.T, dir string) (held []string) {
 // Two libraries share a store and an array, as two processes do.
 func TestTwoLibrariesOnOneStore(t *testing.T) {
 	t.Parallel()
-	ctx, dir := t.Context(), t.TempDir()
-	open := func() *cinderlib.Backend {
-		store, err := jsonstore.Open(filepath.Join(dir, "store.json"))
+	t.Run("json", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "store.json")
+		locks := t.TempDir()
+		shareStore(t, func() (persistence.Store, error) { return jsonstore.Open(path) }, locks, locks)
+	})
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "store.sqlite")
+		locks := t.TempDir()
+		shareStore(t, func() (persistence.Store, error) { return gormdb.OpenFile(t.Context(), path) }, locks, locks)
+	})
+}
+
+// On MySQL they exclude each other without a folder in common, as two hosts do.
+func TestTwoHostsOnOneStoreMySQL(t *testing.T) {
+	url := mysqltest.Fresh(t)
+	shareStore(t, func() (persistence.Store, error) { return gormdb.Open(t.Context(), url) }, t.TempDir(), t.TempDir())
+}
+
+func shareStore(t *testing.T, openStore func() (persistence.Store, error), locks ...string) {
+	ctx, array := t.Context(), t.TempDir()
+	open := func(locks string) *cinderlib.Backend {
+		store, err := openStore()
 		require.NoError(t, err)
-		lib, err := cinderlib.New(cinderlib.WithStore(store), cinderlib.WithFileLocksPath(filepath.Join(dir, "locks")))
+		t.Cleanup(func() { assert.NoError(t, store.Close()) })
+		lib, err := cinderlib.New(cinderlib.WithStore(store), cinderlib.WithFileLocksPath(locks))
 		require.NoError(t, err)
-		require.NoError(t, os.MkdirAll(filepath.Join(dir, "array"), 0o700))
 		b, err := lib.NewBackend(ctx, cinderlib.Options{
-			"volume_backend_name": "disk", "volume_driver": "file", "file_directory": filepath.Join(dir, "array"),
+			"volume_backend_name": "disk", "volume_driver": "file", "file_directory": array,
 		})
 		require.NoError(t, err)
 		return b
 	}
-	one, two := open(), open()
+	one, two := open(locks[0]), open(locks[1])
 	v, err := one.CreateVolume(ctx, 1)
 	require.NoError(t, err)
 	var wg sync.WaitGroup

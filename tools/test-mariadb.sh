@@ -42,7 +42,7 @@ run -race ./persistence/gormdb
 unset CINDERLIB_SYSTEM
 
 say "two processes, faults and kills in every verb"
-run -race -run '^(TestProcessesMySQL|TestFaultSweepMySQL|TestKillSweepMySQL)$' .
+run -race -run '^(TestProcessesMySQL|TestFaultSweepMySQL|TestKillSweepMySQL|TestTwoHostsOnOneStoreMySQL)$' .
 say "the server killed in every verb"
 run -run '^TestServerKillSweep$' .
 say "done"

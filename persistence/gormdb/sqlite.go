@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 
+	"github.com/gocinder/cinderlib/internal/fault"
 	"github.com/gocinder/cinderlib/persistence"
 )
 
@@ -45,7 +47,11 @@ func openFile(ctx context.Context, path string, s *Store) (*Store, error) {
 		params += "&_synchronous=FULL"
 	}
 	dsn := "file:" + escapePath(filepath.Clean(path)) + "?" + params
-	return s.openSQLite(ctx, dsn, dsn+writerParams)
+	opened, err := s.openSQLite(ctx, dsn, dsn+writerParams)
+	if errors.Is(err, fault.ErrPermission) {
+		return nil, fmt.Errorf("%w (also to be read a database that was written to needs its folder %s to be writable)", err, filepath.Dir(path))
+	}
+	return opened, err
 }
 
 // escapePath writes a path as sqlite's URIs have it.
