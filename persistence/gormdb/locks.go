@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -35,19 +36,24 @@ const (
 // was quicker, and otherwise a warning is logged: what then keeps two verbs apart
 // is the status in the volume's record.
 type locks struct {
-	pool   *sql.DB
-	prefix string
-	log    *slog.Logger
-	in     lock.Keyed
+	pool     *sql.DB
+	prefix   string
+	log      *slog.Logger
+	patience time.Duration
+	explain  func(error) error
+	in       lock.Keyed
 
-	turn chan struct{} // holds one token: the use of what follows
-	conn *sql.Conn
-	held map[string]string // the server's names, with ours
-	once sync.Once
+	turn   chan struct{} // holds one token: the use of what follows
+	conn   *sql.Conn
+	held   map[string]string // the server's names, with ours
+	closed bool
 }
 
-func newLocks(pool *sql.DB, database string, log *slog.Logger) *locks {
-	l := &locks{pool: pool, prefix: database + "/", log: log, turn: make(chan struct{}, 1), held: map[string]string{}}
+func newLocks(s *Store, pool *sql.DB, database string) *locks {
+	l := &locks{
+		pool: pool, prefix: database + "/", log: s.log, patience: s.patience, explain: s.explain,
+		turn: make(chan struct{}, 1), held: map[string]string{},
+	}
 	l.turn <- struct{}{}
 	return l
 }
@@ -60,16 +66,23 @@ func (l *locks) serverName(name string) string {
 
 // Lock implements persistence.Locker.
 func (l *locks) Lock(ctx context.Context, name string) (unlock func(), err error) {
-	release, err := l.in.Lock(ctx, name)
+	release, err := l.in.Lock(ctx, l.prefix+name)
 	if err != nil {
 		return nil, err
 	}
+	var silent time.Time // since when the server has not answered
 	for pause := firstLook; ; pause = min(2*pause, longLook) {
 		ok, err := l.take(ctx, name)
 		if ok {
 			return l.unlocker(name, release), nil
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+			silent = time.Time{}
+		case silent.IsZero():
+			silent = time.Now()
+		}
+		if err != nil && (ctx.Err() != nil || !errors.Is(err, errAgain) || time.Since(silent) > l.patience) {
 			release()
 			return nil, err
 		}
@@ -79,14 +92,20 @@ func (l *locks) Lock(ctx context.Context, name string) (unlock func(), err error
 		case <-ctx.Done():
 			timer.Stop()
 			release()
-			return nil, fmt.Errorf("lock %s: held on another host or by another process: %w", name, ctx.Err())
+			if err == nil {
+				err = errHeld
+			}
+			return nil, fmt.Errorf("lock %s%s: %w; %w", l.prefix, name, ctx.Err(), err)
 		}
 	}
 }
 
+// errHeld is why a lock was waited for.
+var errHeld = errors.New("it is held on another host or by another process")
+
 // TryLock implements persistence.Locker.
 func (l *locks) TryLock(ctx context.Context, name string) (unlock func(), ok bool, err error) {
-	release, ok := l.in.TryLock(name)
+	release, ok := l.in.TryLock(l.prefix + name)
 	if !ok {
 		return nil, false, nil
 	}
@@ -100,24 +119,33 @@ func (l *locks) TryLock(ctx context.Context, name string) (unlock func(), ok boo
 
 func (l *locks) unlocker(name string, release func()) func() {
 	return sync.OnceFunc(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), answerTime)
-		defer cancel()
-		l.give(ctx, name)
+		l.give(name)
 		release()
 	})
 }
 
 // take asks the server for a lock, once.
 func (l *locks) take(ctx context.Context, name string) (bool, error) {
+	ended := func() error { return fmt.Errorf("lock %s%s: %w", l.prefix, name, ctx.Err()) }
 	select {
 	case <-l.turn:
 		defer func() { l.turn <- struct{}{} }()
 	case <-ctx.Done():
-		return false, fmt.Errorf("lock %s: %w", name, ctx.Err())
+		return false, ended()
 	}
-	// A cancel in the middle of a statement would end the connection, and the
-	// locks of others with it.
-	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	switch {
+	case ctx.Err() != nil:
+		return false, ended()
+	case l.closed:
+		return false, persistence.Errorf(persistence.ErrClosed, "lock %s%s: the store is closed", l.prefix, name)
+	}
+	asking := ctx
+	if len(l.held) > 0 {
+		// A cancel in the middle of a statement would end the connection, and the
+		// locks of others with it.
+		asking = context.WithoutCancel(ctx)
+	}
+	asking, cancel := context.WithTimeout(asking, answerTime)
 	defer cancel()
 	ok, err := l.ask(asking, name)
 	if err != nil && l.drop() { // the connection may have been idle, and dead, for long
@@ -125,7 +153,10 @@ func (l *locks) take(ctx context.Context, name string) (bool, error) {
 	}
 	if err != nil {
 		l.drop()
-		return false, persistence.Errorf(persistence.ErrUnavailable, "lock %s: %w", name, err)
+		if ctx.Err() != nil {
+			return false, ended()
+		}
+		return false, fmt.Errorf("lock %s%s: %w", l.prefix, name, l.explain(err))
 	}
 	if ok {
 		l.held[l.serverName(name)] = name
@@ -146,7 +177,9 @@ func (l *locks) ask(ctx context.Context, name string) (bool, error) {
 			return false, err
 		}
 		l.conn = conn
-		l.takeAgain(ctx)
+		if err := l.takeAgain(ctx); err != nil {
+			return false, err
+		}
 	}
 	return getLock(ctx, l.conn, l.serverName(name))
 }
@@ -163,14 +196,18 @@ func getLock(ctx context.Context, conn *sql.Conn, name string) (bool, error) {
 }
 
 // takeAgain takes the locks that went with the last connection.
-func (l *locks) takeAgain(ctx context.Context) {
+func (l *locks) takeAgain(ctx context.Context) error {
 	for server, name := range l.held {
-		if ok, err := getLock(ctx, l.conn, server); !ok {
+		ok, err := getLock(ctx, l.conn, server)
+		if err != nil {
+			return err
+		}
+		if !ok {
 			delete(l.held, server)
-			l.log.LogAttrs(ctx, slog.LevelWarn, "a lock was lost with the connection to the database",
-				slog.String("lock", name), slog.Any("error", err))
+			l.log.LogAttrs(ctx, slog.LevelWarn, "a lock was lost with the connection to the database", slog.String("lock", l.prefix+name))
 		}
 	}
+	return nil
 }
 
 // errDropped makes database/sql close a connection instead of keeping it.
@@ -188,28 +225,25 @@ func (l *locks) drop() (had bool) {
 }
 
 // give returns a lock to the server.
-func (l *locks) give(ctx context.Context, name string) {
-	select {
-	case <-l.turn:
-		defer func() { l.turn <- struct{}{} }()
-	case <-ctx.Done(): // somebody waits for a server that does not answer: the lock ends with that connection
-		return
-	}
+func (l *locks) give(name string) {
+	<-l.turn // nobody has it for longer than the server has time to answer
+	defer func() { l.turn <- struct{}{} }()
 	server := l.serverName(name)
-	if _, ok := l.held[server]; !ok || l.conn == nil {
-		delete(l.held, server)
+	_, held := l.held[server]
+	delete(l.held, server)
+	if !held || l.conn == nil {
 		return
 	}
-	delete(l.held, server)
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
 	if _, err := l.conn.ExecContext(ctx, "DO RELEASE_LOCK(?)", server); err != nil {
 		l.drop()
 	}
 }
 
 func (l *locks) close() {
-	l.once.Do(func() {
-		<-l.turn
-		defer func() { l.turn <- struct{}{} }()
-		l.drop()
-	})
+	<-l.turn
+	defer func() { l.turn <- struct{}{} }()
+	l.closed = true
+	l.drop()
 }

@@ -3,11 +3,13 @@
 package gormdb
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	driver "github.com/go-sql-driver/mysql"
@@ -24,6 +26,10 @@ func openMySQL(ctx context.Context, cfg *driver.Config, s *Store) (*Store, error
 	s.dialect, s.fault = mysqlName, mysqlFault
 	s.name = "database " + cfg.DBName + " at " + cfg.Addr
 	cfg.Logger = driverLog{s.log}
+	cfg.MaxAllowedPacket = 0 // the server's: what is larger is refused here, where the connection survives it
+	// The end of a transaction does not look at the context, all else does before.
+	cfg.ReadTimeout = cmp.Or(cfg.ReadTimeout, s.patience+time.Second)
+	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, s.patience+time.Second)
 	connector, err := driver.NewConnector(cfg)
 	if err != nil {
 		return nil, s.errorf(persistence.ErrInvalid, "%w", err)
@@ -33,15 +39,20 @@ func openMySQL(ctx context.Context, cfg *driver.Config, s *Store) (*Store, error
 	pool.SetMaxIdleConns(maxConnections)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	s.closers = append(s.closers, pool)
-	if err = pool.PingContext(ctx); err == nil {
-		s.reader, err = s.gorm(mysql.New(mysql.Config{Conn: pool}))
+	limited, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	if err = pool.PingContext(limited); err == nil {
+		s.reader, err = s.gorm(mysql.New(mysql.Config{Conn: pool, SkipInitializeWithVersion: true}))
 	}
 	if err != nil {
 		_ = s.Close()
+		if limited.Err() != nil {
+			return nil, s.ended(ctx, cause(nil, s.explain(err)))
+		}
 		return nil, s.explain(err)
 	}
 	s.writer = s.reader
-	s.locks = newLocks(pool, cfg.DBName, s.log)
+	s.locks = newLocks(s, pool, cfg.DBName)
 	return s.ready(ctx)
 }
 
@@ -57,15 +68,22 @@ func (l driverLog) Print(v ...any) {
 // mysqlFault gives the meaning of an error of MySQL or MariaDB
 // (https://mariadb.com/kb/en/mariadb-error-code-reference/); nil if it has none.
 func mysqlFault(err error) error {
-	if errors.Is(err, driver.ErrInvalidConn) {
+	switch {
+	case errors.Is(err, driver.ErrInvalidConn), errors.Is(err, driver.ErrMalformPkt), errors.Is(err, driver.ErrPktSync):
 		return errAgain
+	case errors.Is(err, driver.ErrPktTooLarge), errors.Is(err, driver.ErrNoTLS):
+		return persistence.ErrInvalid
 	}
 	var e *driver.MySQLError
 	if !errors.As(err, &e) {
 		return nil
 	}
 	switch e.Number {
-	case 1045, 1698: // access denied: password, authentication plugin
+	case 1105: // anything
+		if strings.Contains(e.Message, "max_allowed_packet") {
+			return persistence.ErrInvalid
+		}
+	case 1045, 1698, 1862, 3118, 4151: // access denied: password, authentication plugin, expired, locked
 		return fault.ErrUnauthenticated
 	case 1044, 1142, 1143, 1227, 1370: // access denied: database, command, column, privilege, routine
 		return fault.ErrPermission
@@ -75,13 +93,13 @@ func mysqlFault(err error) error {
 		return errAgain
 	case 1040, 1203, 1226: // too many connections, of the user, limit of the user
 		return errAgain
-	case 1053, 1927, 1047, 1290, 1836, 1792: // shutdown, killed, cluster not ready, read-only while it fails over
+	case 1053, 1927, 1317, 1047, 1290, 1836, 1792: // shutdown, killed, interrupted, cluster not ready, read-only while it fails over
 		return errAgain
 	case 1021, 1114, 1041: // disk full, table full, out of memory
 		return fault.ErrExhausted
 	case 1034, 1194, 1712: // damaged table or index
 		return persistence.ErrDataLoss
-	case 1264, 1292, 1366, 1406, 1364, 1048, 1054, 1146: // value, text, length, default, NULL, column, table
+	case 1153, 1264, 1292, 1366, 1406, 1364, 1048, 1054, 1146: // packet, value, text, length, default, NULL, column, table
 		return persistence.ErrInvalid
 	case 1216, 1217, 1451, 1452: // foreign keys
 		return persistence.ErrPrecondition

@@ -395,8 +395,13 @@ func (s *Store) exact(name string) string {
 
 // exactly are exact's arguments.
 func (s *Store) exactly(value string) []any {
-	if s.dialect == mysqlName {
-		return []any{value, value}
+	switch {
+	case s.dialect != mysqlName:
+		return []any{value}
+	case strings.ContainsFunc(value, func(r rune) bool { return r > 0xffff }):
+		// A column of Cinder's, of three bytes a character, is not compared with such
+		// a text, but with bytes; the index is of no use then.
+		return []any{gorm.Expr("CAST(? AS BINARY)", value), value}
 	}
-	return []any{value}
+	return []any{value, value}
 }

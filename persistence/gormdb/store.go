@@ -166,7 +166,7 @@ func OpenDialector(ctx context.Context, d gorm.Dialector, opts ...Option) (*Stor
 	s.closers = append(s.closers, pool)
 	if s.dialect == mysqlName {
 		s.fault = mysqlFault
-		s.locks = newLocks(pool, "", s.log)
+		s.locks = newLocks(s, pool, "")
 	}
 	if s.dialect == sqliteName {
 		s.fault = sqliteFault

@@ -188,6 +188,13 @@ func (s *Store) dropType(tx *gorm.DB, id string) error {
 			return err
 		}
 		for _, id := range ids {
+			used, err := s.isUsedQoS(tx, id)
+			if err != nil {
+				return err
+			}
+			if used {
+				continue
+			}
 			if err := errors.Join(mark(qosTable, "specs_id", id), mark(qosTable, "id", id)); err != nil {
 				return err
 			}
@@ -208,9 +215,24 @@ func (s *Store) dropType(tx *gorm.DB, id string) error {
 	return nil
 }
 
+// purgeQoS removes a QoS, unless a type has it.
 func (s *Store) purgeQoS(tx *gorm.DB, id string) error {
+	if used, err := s.isUsedQoS(tx, id); err != nil || used {
+		return err
+	}
 	if err := s.deleteFrom(tx, qosTable, "specs_id", id); err != nil {
 		return err
 	}
 	return s.deleteFrom(tx, qosTable, "id", id)
+}
+
+// isUsedQoS tells whether a type has the QoS: Cinder lets several share one. A
+// type that was deleted softly does, where the QoS is to go for good.
+func (s *Store) isUsedQoS(tx *gorm.DB, id string) (bool, error) {
+	query := "SELECT id FROM volume_types WHERE " + s.exact("qos_specs_id")
+	if s.softDeletes {
+		query += " AND deleted IS NOT TRUE"
+	}
+	types, err := texts(tx, query+" LIMIT 1", s.exactly(id)...)
+	return len(types) > 0, err
 }
