@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -54,7 +53,7 @@ func TestChild(t *testing.T) {
 func child(t testing.TB, job, url string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestChild$", "-test.v")
-	cmd.Env = append(slices.Clone(os.Environ()), childJob+"="+job, childURL+"="+url)
+	cmd.Env = append(os.Environ(), childJob+"="+job, childURL+"="+url, "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 

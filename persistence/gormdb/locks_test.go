@@ -308,12 +308,14 @@ func TestLocksHolderKilled(t *testing.T) {
 }
 
 // A server that is not heard any more: whoever waits for it does so no longer
-// than its context says.
+// than its context says, or while the locks of others depend on it the time the
+// server has to answer.
 func TestLocksSilentServer(t *testing.T) {
 	t.Parallel()
 	mysqltest.Need(t)
 	p, url := newProxy(t, freshMySQL(t))
-	s := open(t, url)
+	s, holder := open(t, url), open(t, url)
+	held := locked(t, holder, "held")
 	p.do(func([]byte) harm { return freeze })
 	for range 2 {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -323,6 +325,13 @@ func TestLocksSilentServer(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Less(t, time.Since(start), 3*time.Second)
 	}
+	_, ok, err := holder.Locks().TryLock(t.Context(), "x")
+	assert.False(t, ok)
+	code(t, err, persistence.ErrUnavailable, "lock test_", "/x", "no answer within 5s")
 	p.do(nil)
 	locked(t, s, "x")()
+	locked(t, holder, "x")()
+	isHeld(t, s, "held", true)
+	held()
+	isHeld(t, s, "held", false)
 }

@@ -3,9 +3,11 @@
 package gormdb_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -129,7 +131,8 @@ func TestMySQLConnectionsKilled(t *testing.T) {
 	url := freshMySQL(t)
 	admin := mysqltest.Pool(t, os.Getenv(mysqltest.URLEnv))
 	defer admin.Close()
-	s := open(t, url)
+	var log bytes.Buffer
+	s := open(t, url, gormdb.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	stop := make(chan struct{})
 	var killer sync.WaitGroup
 	killer.Go(func() {
@@ -144,6 +147,53 @@ func TestMySQLConnectionsKilled(t *testing.T) {
 	})
 	load(t, s, stop)
 	killer.Wait()
+	require.NoError(t, s.Close())
+	for _, secret := range append(secrets, "INSERT", "SELECT", "UPDATE") {
+		assert.NotContains(t, log.String(), secret)
+	}
+}
+
+// Connections are killed while the tables are made: it goes on, or the next one
+// goes on, and they are made once.
+func TestMySQLCreationKilled(t *testing.T) {
+	t.Parallel()
+	mysqltest.Need(t)
+	admin := mysqltest.Pool(t, os.Getenv(mysqltest.URLEnv))
+	defer admin.Close()
+	kills, opened, failed := 0, 0, 0
+	for range 10 {
+		url := freshMySQL(t)
+		results := make(chan error, 4)
+		for range cap(results) {
+			go func() {
+				s, err := gormdb.Open(t.Context(), url)
+				if err == nil {
+					err = s.Close()
+				}
+				results <- err
+			}()
+		}
+		for range cap(results) {
+			for waits := true; waits; {
+				kills += kill(t, admin, url)
+				select {
+				case err := <-results:
+					waits = false
+					if err == nil {
+						opened++
+						continue
+					}
+					failed++
+					assert.ErrorIs(t, err, persistence.ErrUnavailable)
+				case <-time.After(rand.N(20 * time.Millisecond)):
+				}
+			}
+		}
+		require.NoError(t, open(t, url).Close())
+		assert.Equal(t, 1, count(t, url, "SELECT count(*) FROM volume_types WHERE name = '__DEFAULT__'"))
+		assert.Equal(t, 1, count(t, url, "SELECT count(*) FROM cinderlib_schema"))
+	}
+	t.Logf("%d connections killed; %d opened, %d did not", kills, opened, failed)
 }
 
 // ownServer starts a server for this test alone, and makes mysqltest use it. The
@@ -210,6 +260,11 @@ func serverDown(t *testing.T) {
 	code(t, err, persistence.ErrUnavailable, "database", "no answer within 300ms", "refused")
 	code(t, hasty.Write(t.Context(), persistence.Insert(volume(8))), persistence.ErrUnavailable, "database", "no answer within 300ms", "refused")
 	_, err = s.Locks().Lock(within(300*time.Millisecond), "x")
+	code(t, err, context.DeadlineExceeded, "lock test_", "/x", "refused")
+	_, err = hasty.Locks().Lock(t.Context(), "x")
+	code(t, err, persistence.ErrUnavailable, "lock test_", "/x", "refused")
+	_, ok, err := s.Locks().TryLock(t.Context(), "x")
+	assert.False(t, ok)
 	code(t, err, persistence.ErrUnavailable, "lock test_", "/x", "refused")
 	start := time.Now()
 	_, err = gormdb.Open(t.Context(), url)

@@ -55,16 +55,20 @@ func order(p persistence.Page) string {
 	return " ORDER BY t.created_at, t.id"
 }
 
-// ofBackend is the condition that a volume is of a backend: what stands between
+// ofBackend adds the condition that a volume is of a backend: what stands between
 // @ and # of host, or the availability zone if host has no @.
-func ofBackend(w *where, name string) {
+func (s *Store) ofBackend(w *where, name string) {
+	exact := "%s IN (?, ?)"
+	if s.dialect == mysqlName {
+		exact = "CAST(%s AS BINARY) IN (CAST(? AS BINARY), CAST(? AS BINARY))"
+	}
+	zone := "((t.host IS NULL OR INSTR(t.host, '@') = 0) AND " + fmt.Sprintf(exact, "t.availability_zone") + ")"
 	if strings.Contains(name, "#") { // not possible in host
-		w.and("((t.host IS NULL OR INSTR(t.host, '@') = 0) AND t.availability_zone = ?)", name)
+		w.and(zone, name, name)
 		return
 	}
-	w.and("((INSTR(t.host, '@') > 0 AND SUBSTR(t.host, INSTR(t.host, '@') + 1, ?) IN (?, ?))"+
-		" OR ((t.host IS NULL OR INSTR(t.host, '@') = 0) AND t.availability_zone = ?))",
-		utf8.RuneCountInString(name)+1, name, name+"#", name)
+	host := "(INSTR(t.host, '@') > 0 AND " + fmt.Sprintf(exact, "SUBSTR(t.host, INSTR(t.host, '@') + 1, ?)") + ")"
+	w.and("("+host+" OR "+zone+")", utf8.RuneCountInString(name)+1, name, name+"#", name, name)
 }
 
 // Volumes implements persistence.Store. It takes two queries, four if volumes
@@ -74,7 +78,7 @@ func (s *Store) Volumes(ctx context.Context, f persistence.VolumeFilter) ([]*dri
 	s.equals(&w, "id", f.ID)
 	s.equals(&w, "display_name", f.Name)
 	if f.Backend != "" {
-		ofBackend(&w, f.Backend)
+		s.ofBackend(&w, f.Backend)
 	}
 	var found []*volume
 	err := s.view(ctx, func(tx *gorm.DB) (bad []error, err error) {
@@ -131,7 +135,7 @@ func (s *Store) Connections(ctx context.Context, f persistence.ConnectionFilter)
 	s.equals(&w, "volume_id", f.VolumeID)
 	if f.Backend != "" {
 		var of where
-		ofBackend(&of, f.Backend)
+		s.ofBackend(&of, f.Backend)
 		w.and("t.volume_id IN (SELECT t.id FROM "+volumesTable+" t WHERE t.deleted IS NOT TRUE"+of.sql.String()+")", of.args...)
 	}
 	var list []*persistence.Connection

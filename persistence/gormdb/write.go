@@ -59,6 +59,11 @@ func (s *Store) applied(ctx context.Context, ops []persistence.Op) (bool, error)
 			stored, err = only(s.Snapshots(ctx, persistence.SnapshotFilter{ID: r.ID}))
 		case *connection:
 			stored, err = only(s.Connections(ctx, persistence.ConnectionFilter{ID: r.ID}))
+		case *persistence.KeyValue:
+			var list []persistence.KeyValue
+			if list, err = s.KeyValues(ctx, r.Key); len(list) > 0 {
+				stored = &list[0]
+			}
 		}
 		if err != nil {
 			return false, err
