@@ -66,7 +66,7 @@ func Pool(t testing.TB, rawURL string) *sql.DB {
 func Exec(t testing.TB, rawURL string, statements ...string) {
 	t.Helper()
 	pool := Pool(t, rawURL)
-	defer pool.Close()
+	defer func() { _ = pool.Close() }()
 	for _, statement := range statements {
 		_, err := pool.ExecContext(context.WithoutCancel(t.Context()), statement)
 		require.NoError(t, err, statement)

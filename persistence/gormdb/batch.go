@@ -62,7 +62,7 @@ func (b *batcher) write(ctx context.Context, ops []persistence.Op) error {
 	if !b.running {
 		b.running = true
 		b.idle.Add(1)
-		go b.run()
+		go b.run() //nolint:contextcheck // it writes for many callers, and looks at the context of each
 	}
 	b.mu.Unlock()
 	select {

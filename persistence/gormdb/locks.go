@@ -74,7 +74,7 @@ func (l *locks) Lock(ctx context.Context, name string) (unlock func(), err error
 	for pause := firstLook; ; pause = min(2*pause, longLook) {
 		ok, err := l.take(ctx, name)
 		if ok {
-			return l.unlocker(name, release), nil
+			return l.unlocker(name, release), nil //nolint:contextcheck // a lock is given back whatever became of the caller
 		}
 		switch {
 		case err == nil:
@@ -114,7 +114,7 @@ func (l *locks) TryLock(ctx context.Context, name string) (unlock func(), ok boo
 		release()
 		return nil, false, err
 	}
-	return l.unlocker(name, release), true, nil
+	return l.unlocker(name, release), true, nil //nolint:contextcheck // as above
 }
 
 func (l *locks) unlocker(name string, release func()) func() {

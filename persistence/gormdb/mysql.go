@@ -109,8 +109,7 @@ func mysqlFault(err error) error {
 
 // isDuplicate tells whether a row is in the way of another.
 func isDuplicate(err error) bool {
-	var e *driver.MySQLError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*driver.MySQLError](err); ok {
 		return e.Number == 1062
 	}
 	return isSQLiteDuplicate(err)

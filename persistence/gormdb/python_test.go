@@ -919,7 +919,7 @@ func TestPythonNewer(t *testing.T) {
 		}
 		assert.Equal(t, want, cells{"newer": r["newer"], "newest": r["newest"]}, r["id"])
 	}
-	assert.Len(t, readRows(t, path, "newer", ""), 0)
+	assert.Empty(t, readRows(t, path, "newer", ""))
 
 	// What rows cannot do without ends it before anything is written.
 	for table, last := range map[string]string{"volumes": "use_quota BOOLEAN", "snapshots": "use_quota BOOLEAN", "volume_attachment": "connector TEXT"} {
@@ -1053,7 +1053,7 @@ func TestCinderSQLite(t *testing.T) {
 			suite(t, path, r)
 			if r == zed {
 				execURL(t, url, toCaracal(url)...)
-				require.Equal(t, 1, countRows(t, url, `pragma_table_info('volumes') WHERE name = 'use_quota' AND "notnull" AND dflt_value = 1`))
+				require.Equal(t, 1, countRows(t, url, `pragma_table_info('volumes') WHERE name = 'use_quota' AND "notnull" AND dflt_value = '1'`))
 				t.Run(caracal.name, func(t *testing.T) { suite(t, path, caracal) })
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -353,18 +354,13 @@ func (s *Store) readTypes(tx *gorm.DB, w *where, volumes []*volume) error {
 	}
 	key := s.quote("key")
 	query := "SELECT 0, volume_type_id, " + key + ", value FROM volume_type_extra_specs WHERE deleted IS NOT TRUE AND volume_type_id " + ofThem
-	all := args
 	if len(byQoS) > 0 {
-		for n, column := range []string{1: "id", 2: "specs_id"} {
-			if column == "" {
-				continue
-			}
-			query += fmt.Sprintf(" UNION ALL SELECT %d, q.%s, q.%s, q.value FROM quality_of_service_specs q JOIN volume_types y ON y.qos_specs_id = q.%s"+
-				" WHERE q.deleted IS NOT TRUE AND y.deleted IS NOT TRUE AND y.id %s", n, column, key, column, ofThem)
-			all = append(append([]any{}, all...), args...)
-		}
+		const ofQoS = " UNION ALL SELECT %d, q.%s, q.%s, q.value FROM quality_of_service_specs q JOIN volume_types y ON y.qos_specs_id = q.%s" +
+			" WHERE q.deleted IS NOT TRUE AND y.deleted IS NOT TRUE AND y.id %s"
+		query += fmt.Sprintf(ofQoS, 1, "id", key, "id", ofThem) + fmt.Sprintf(ofQoS, 2, "specs_id", key, "specs_id", ofThem)
+		args = slices.Concat(args, args, args)
 	}
-	err = s.pairs(tx, query, all, func(n int, owner, key, value string) {
+	err = s.pairs(tx, query, args, func(n int, owner, key, value string) {
 		if n == 0 {
 			if ty := types[owner]; ty != nil {
 				put(&ty.ExtraSpecs, key, value)

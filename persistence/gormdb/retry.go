@@ -86,11 +86,10 @@ func (s *Store) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	var bad *persistence.RecordError
 	if errors.Is(err, errAgain) {
 		return err
 	}
-	if errors.As(err, &bad) {
+	if _, bad := errors.AsType[*persistence.RecordError](err); bad {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	of := s.fault(err)
