@@ -220,7 +220,10 @@ func TestReadOnly(t *testing.T) {
 			require.NoError(t, os.Chmod(dir, mode.folder))
 			t.Cleanup(func() { assert.NoError(t, os.Chmod(dir, 0o700)) })
 			succeeds(t, ordinary(child(t, "read-only", path)))
-			require.NoError(t, os.Chmod(path, 0o600))
+			require.NoError(t, os.Chmod(dir, 0o700))
+			for _, name := range names {
+				require.NoError(t, os.Chmod(name, 0o600))
+			}
 			integrity(t, path)
 		})
 	}

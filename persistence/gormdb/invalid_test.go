@@ -3,6 +3,7 @@
 package gormdb_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -206,11 +207,10 @@ func TestValuesKept(t *testing.T) {
 		found, err := s.Volumes(t.Context(), persistence.VolumeFilter{ID: id(1), Name: v.Name})
 		require.NoError(t, err)
 		require.Len(t, found, 1)
-		want := drivers.VolumeSchema().Append(nil, v, nil)
-		assert.True(t, string(want) == string(drivers.VolumeSchema().Append(nil, found[0], nil)))
+		assert.True(t, bytes.Equal(drivers.VolumeSchema().Append(nil, v, nil), drivers.VolumeSchema().Append(nil, found[0], nil)))
 		keys, err := s.KeyValues(t.Context(), kv.Key)
 		require.NoError(t, err)
 		require.Len(t, keys, 1)
-		assert.True(t, kv.Value == keys[0].Value)
+		assert.Equal(t, *kv, keys[0])
 	})
 }

@@ -47,7 +47,9 @@ func becomesFree(t testing.TB, s *gormdb.Store, name string) {
 func locked(t testing.TB, s *gormdb.Store, name string) (unlock func()) {
 	t.Helper()
 	unlock, err := s.Locks().Lock(t.Context(), name)
-	require.NoError(t, err)
+	if !assert.NoError(t, err) {
+		return func() {}
+	}
 	return unlock
 }
 

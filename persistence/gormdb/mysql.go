@@ -114,3 +114,9 @@ func isDuplicate(err error) bool {
 	}
 	return isSQLiteDuplicate(err)
 }
+
+// isReferred tells whether a row cannot go because others refer to it.
+func isReferred(err error) bool {
+	e, ok := errors.AsType[*driver.MySQLError](err)
+	return ok && (e.Number == 1451 || e.Number == 1217)
+}

@@ -214,6 +214,9 @@ func readContent(t testing.TB, path string) content {
 		schema: texts(t, pool, "SELECT type || ' ' || name || ' ' || tbl_name || ' ' || ifnull(sql, '') FROM sqlite_master ORDER BY 1"),
 		rows:   map[string][]cells{},
 	}
+	for _, mark := range []string{"user_version", "application_id", "encoding"} {
+		c.schema = append(c.schema, mark+" "+texts(t, pool, "PRAGMA "+mark)[0])
+	}
 	for _, table := range texts(t, pool, "SELECT name FROM sqlite_master WHERE type = 'table'") {
 		columns := columnNames(t, pool, table)
 		c.rows[table] = splitRows(columns, texts(t, pool, rowsQuery(columns, table, "")))
@@ -260,7 +263,7 @@ func fileSum(t testing.TB, path string) [sha256.Size]byte {
 func TestPythonFile(t *testing.T) {
 	t.Parallel()
 	c := readContent(t, pythonFile(t))
-	assert.Len(t, c.schema, 37+61, "tables and indexes")
+	assert.Len(t, c.schema, 37+61+3, "tables, indexes and marks of the file")
 	assert.Equal(t, 35, c.count(), "rows")
 	for table, n := range map[string]int{
 		"volumes": 5, "snapshots": 1, "volume_attachment": 2, "volume_metadata": 6, "volume_admin_metadata": 3, "volume_glance_metadata": 0,

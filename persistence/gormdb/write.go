@@ -409,7 +409,30 @@ func purge[T any](s *Store, tx *gorm.DB, t *table[T], id string) error {
 			return err
 		}
 	}
+	err := s.deleteFrom(tx, t.name, "id", id)
+	if t.name != volumesTable || !isReferred(err) {
+		return err
+	}
+	if err := s.purgeMarked(tx, id); err != nil {
+		return err
+	}
 	return s.deleteFrom(tx, t.name, "id", id)
+}
+
+// purgeMarked removes what was deleted softly of a volume: where foreign keys are
+// kept, its rows hold the volume's.
+func (s *Store) purgeMarked(tx *gorm.DB, volume string) error {
+	marked := " WHERE " + s.exact("volume_id") + " AND deleted IS TRUE"
+	ids, err := texts(tx, "SELECT id FROM "+snapshotsTable+marked, s.exactly(volume)...)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := purge(s, tx, &s.snapshots, id); err != nil {
+			return err
+		}
+	}
+	return tx.Exec("DELETE FROM "+connectionsTable+marked, s.exactly(volume)...).Error
 }
 
 func (s *Store) deleteFrom(tx *gorm.DB, table, column, value string) error {
