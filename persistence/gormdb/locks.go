@@ -156,7 +156,7 @@ func (l *locks) take(ctx context.Context, name string) (bool, error) {
 		if ctx.Err() != nil {
 			return false, ended()
 		}
-		if errors.Is(err, context.DeadlineExceeded) { // that is not the caller's
+		if isOver(err) { // that is not the caller's
 			err = persistence.Errorf(errAgain, "no answer within %v", answerTime)
 		}
 		return false, fmt.Errorf("lock %s%s: %w", l.prefix, name, l.explain(err))

@@ -46,6 +46,9 @@ func openMySQL(ctx context.Context, cfg *driver.Config, s *Store) (*Store, error
 	}
 	if err != nil {
 		_ = s.Close()
+		if end, _ := limited.Deadline(); !time.Now().Before(end) {
+			<-limited.Done() // a dial ends a moment before its context
+		}
 		if limited.Err() != nil {
 			return nil, s.ended(ctx, cause(nil, s.explain(err)))
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -148,6 +149,37 @@ func TestMySQLPeers(t *testing.T) {
 	code(t, err, context.DeadlineExceeded, "db at "+silent)
 	_, err = gormdb.Open(t.Context(), at(t, url, silent), gormdb.WithPatience(200*time.Millisecond))
 	code(t, err, persistence.ErrUnavailable, "db at "+silent, "no answer within 200ms")
+}
+
+// An address that takes no connection: that a dial took too long is no end of the
+// caller's time.
+func TestMySQLDialTimesOut(t *testing.T) {
+	t.Parallel()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, syscall.Close(fd)) })
+	require.NoError(t, syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	require.NoError(t, syscall.Listen(fd, 0))
+	name, err := syscall.Getsockname(fd)
+	require.NoError(t, err)
+	address := fmt.Sprint("127.0.0.1:", name.(*syscall.SockaddrInet4).Port)
+	for n := 0; ; n++ { // until its queue is full
+		require.Less(t, n, 10)
+		c, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+		if err != nil {
+			break
+		}
+		t.Cleanup(func() { assert.NoError(t, c.Close()) })
+	}
+	url := "mysql://cinder:" + canary + "@" + address + "/db"
+	_, err = gormdb.Open(t.Context(), url+"?connect_timeout=1")
+	code(t, err, persistence.ErrUnavailable, "db at "+address, "timeout")
+	_, err = gormdb.Open(t.Context(), url, gormdb.WithPatience(200*time.Millisecond))
+	code(t, err, persistence.ErrUnavailable, "db at "+address, "no answer within 200ms")
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err = gormdb.Open(ctx, url)
+	code(t, err, context.DeadlineExceeded, "db at "+address)
 }
 
 // harm is what a proxy does about what a client sends.

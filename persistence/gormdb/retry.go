@@ -60,10 +60,17 @@ func (s *Store) retry(ctx context.Context, f func(context.Context) error) error 
 
 // cause is what a call waits for: not that it ended.
 func cause(last, err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if isOver(err) {
 		return last
 	}
 	return err
+}
+
+// isOver tells whether an error is the end of a context. The timeout of a dial
+// says that it is, too.
+func isOver(err error) bool {
+	var network *net.OpError
+	return (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) && !errors.As(err, &network)
 }
 
 // ended is the error of a call whose context, or the store's patience, is over.
@@ -111,7 +118,7 @@ func general(err error) error {
 	var file *fs.PathError
 	var system syscall.Errno
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case isOver(err):
 		return nil
 	case errors.As(err, &file) && errors.As(file.Err, &system):
 		return systemFault(system)
