@@ -25,7 +25,8 @@ type Recovery struct {
 // Recover settles what processes left that were killed in the middle of a verb,
 // and what verbs left whose taking back failed. It may be called at any time:
 // what another goroutine or process is working on is left alone, provided that
-// all processes use the same locks path. It may be repeated.
+// all processes use the same locks path, or a store that has locks. It may be
+// repeated.
 //
 // A volume or snapshot that was being made, or could not be made, is removed
 // from the array and the store. A deletion is finished. A volume that was being

@@ -188,8 +188,8 @@ func (l *Library) Persistence() persistence.Store {
 }
 
 // SetPersistence opens another store and uses it from now on. Nothing is copied
-// and no handle is altered: dump first and load with WithSave after to move the
-// records. The store in use before is closed if it was opened by name, so no
+// and no handle is altered: persistence.Copy moves the records before, or a dump
+// and a load with WithSave, which leave key-values behind. The store in use before is closed if it was opened by name, so no
 // operation should be running.
 func (l *Library) SetPersistence(ctx context.Context, config map[string]any) error {
 	store, own, err := l.openStore(ctx, config)

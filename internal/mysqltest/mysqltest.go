@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package mysqltest gives tests a database on a real MariaDB, which
-// tools/test-mariadb starts.
+// tools/test-mariadb.sh starts.
 package mysqltest
 
 import (
@@ -28,7 +28,7 @@ const (
 	FolderEnv = "CINDERLIB_TEST_MYSQL_DIR"
 )
 
-// Need skips a test where there is no server. tools/test-mariadb runs the tests
+// Need skips a test where there is no server. tools/test-mariadb.sh runs the tests
 // with one, and there is then nothing to skip.
 func Need(t testing.TB) {
 	t.Helper()
@@ -48,8 +48,8 @@ func Fresh(t testing.TB) string {
 	return base + name
 }
 
-// Pool opens the database of a URL.
-func Pool(t testing.TB, rawURL string) *sql.DB {
+// Config is that of the driver for the database of a URL.
+func Config(t testing.TB, rawURL string) *mysql.Config {
 	t.Helper()
 	u, err := url.Parse(rawURL)
 	require.NoError(t, err)
@@ -57,7 +57,13 @@ func Pool(t testing.TB, rawURL string) *sql.DB {
 	cfg.User = u.User.Username()
 	cfg.Passwd, _ = u.User.Password()
 	cfg.Net, cfg.Addr, cfg.DBName = "tcp", u.Host, strings.TrimPrefix(u.Path, "/")
-	connector, err := mysql.NewConnector(cfg)
+	return cfg
+}
+
+// Pool opens the database of a URL.
+func Pool(t testing.TB, rawURL string) *sql.DB {
+	t.Helper()
+	connector, err := mysql.NewConnector(Config(t, rawURL))
 	require.NoError(t, err)
 	return sql.OpenDB(connector)
 }

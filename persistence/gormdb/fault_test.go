@@ -191,7 +191,7 @@ func TestConfigRefused(t *testing.T) {
 		{map[string]any{"storage": "db", "connection": "sqlite://", "soft_deletes": "perhaps"}, []string{"persistence db", "soft_deletes"}},
 		{map[string]any{"storage": "db", "connection": "sqlite://", "sqlite_synchronous": 1.5}, []string{"sqlite_synchronous"}},
 		{map[string]any{"storage": "memory_db", "connection": "sqlite:///x/" + canary}, []string{"persistence memory_db", `unknown option "connection"`}},
-		{map[string]any{"storage": "db", "connection": "postgresql://u:" + canary + "@h/db"}, []string{"persistence db", `dialect "postgresql"`, "sqlite", "OpenDialector"}},
+		{map[string]any{"storage": "db", "connection": "postgresql://u:" + canary + "@h/db"}, []string{"persistence db", `dialect "postgresql"`, "sqlite"}},
 		{map[string]any{"storage": "db", "connection": "oracle://u:" + canary + "@h/db"}, []string{`dialect "oracle"`, "mysql"}},
 		{map[string]any{"storage": "db", "connection": "mysql+odbc://u:" + canary + "@h/db"}, []string{`driver "odbc"`, "pymysql"}},
 		{map[string]any{"storage": "db", "connection": "/var/lib/" + canary}, []string{"dialect", "sqlite:////"}},

@@ -32,8 +32,8 @@ const (
 // process locks exclude by name, because the server gives a lock to its own
 // connection again.
 //
-// A connection that is lost loses the locks. They are taken again where nobody
-// was quicker, and otherwise a warning is logged: what then keeps two verbs apart
+// A connection that is lost loses the locks. When a lock is next asked for they
+// are taken again where nobody was quicker; otherwise a warning is logged: what then keeps two verbs apart
 // is the status in the volume's record.
 type locks struct {
 	pool     *sql.DB
@@ -82,7 +82,7 @@ func (l *locks) Lock(ctx context.Context, name string) (unlock func(), err error
 		case silent.IsZero():
 			silent = time.Now()
 		}
-		if err != nil && (ctx.Err() != nil || !errors.Is(err, errAgain) || time.Since(silent) > l.patience) {
+		if err != nil && (!errors.Is(err, errAgain) || time.Since(silent) > l.patience) {
 			release()
 			return nil, err
 		}

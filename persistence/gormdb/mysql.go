@@ -5,10 +5,12 @@ package gormdb
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"time"
 
@@ -77,6 +79,10 @@ func mysqlFault(err error) error {
 	case errors.Is(err, driver.ErrPktTooLarge), errors.Is(err, driver.ErrNoTLS):
 		return persistence.ErrInvalid
 	}
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) {
+		return fault.ErrUnauthenticated
+	}
 	var e *driver.MySQLError
 	if !errors.As(err, &e) {
 		return nil
@@ -86,7 +92,7 @@ func mysqlFault(err error) error {
 		if strings.Contains(e.Message, "max_allowed_packet") {
 			return persistence.ErrInvalid
 		}
-	case 1045, 1698, 1862, 3118, 4151: // access denied: password, authentication plugin, expired, locked
+	case 1045, 1130, 1698, 1862, 3118, 4151: // access denied: password, host, authentication plugin, expired, locked
 		return fault.ErrUnauthenticated
 	case 1044, 1142, 1143, 1227, 1370: // access denied: database, command, column, privilege, routine
 		return fault.ErrPermission
@@ -123,3 +129,24 @@ func isReferred(err error) bool {
 	e, ok := errors.AsType[*driver.MySQLError](err)
 	return ok && (e.Number == 1451 || e.Number == 1217)
 }
+
+// quotedValue is what the server quotes of a value that it does not take.
+var quotedValue = regexp.MustCompile(`value: '.*' for column`)
+
+// masked is the error without that: it may be a secret. The server's own error
+// stays reachable by its type.
+func masked(err error) error {
+	text := err.Error()
+	if hidden := quotedValue.ReplaceAllString(text, "value for column"); hidden != text {
+		return &maskedError{err, hidden}
+	}
+	return err
+}
+
+type maskedError struct {
+	err  error
+	text string
+}
+
+func (e *maskedError) Error() string { return e.text }
+func (e *maskedError) Unwrap() error { return e.err }

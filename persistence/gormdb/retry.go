@@ -109,7 +109,7 @@ func (s *Store) explain(err error) error {
 		}
 		of = fault.ErrInternal
 	}
-	return persistence.Errorf(of, "%s: %w", s.name, err)
+	return persistence.Errorf(of, "%s: %w", s.name, masked(err))
 }
 
 // general gives the meaning of errors that any database has.

@@ -4,6 +4,7 @@ package gormdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -146,14 +147,22 @@ func OpenFile(ctx context.Context, path string, opts ...Option) (*Store, error) 
 	return openFile(ctx, path, newStore(opts))
 }
 
-// OpenDialector opens the database of any dialector of gorm. What Open does for
-// the databases it knows is up to the dialector and its connections: durability,
-// time zone (UTC), how long they wait. A database that is neither sqlite nor MySQL
-// has no locks to offer.
+// OpenDialector opens a database of sqlite or MySQL by a dialector of gorm; others
+// are errors.ErrUnsupported. What Open sets up is then up to the dialector and its
+// connections: durability, time zone (UTC), how long they wait. Those of MySQL
+// must count the rows that a statement finds (clientFoundRows=true of
+// go-sql-driver), otherwise it is ErrInvalid.
 func OpenDialector(ctx context.Context, d gorm.Dialector, opts ...Option) (*Store, error) {
 	s := newStore(opts)
 	s.name, s.dialect = "database "+d.Name(), d.Name()
-	s.fault = general
+	switch s.dialect {
+	case mysqlName:
+		s.fault = mysqlFault
+	case sqliteName:
+		s.fault = sqliteFault
+	default:
+		return nil, s.errorf(errors.ErrUnsupported, "dialect %q is not supported (supported: %s, %s)", d.Name(), mysqlName, sqliteName)
+	}
 	db, err := s.gorm(d)
 	if err != nil {
 		return nil, s.explain(err)
@@ -164,15 +173,25 @@ func OpenDialector(ctx context.Context, d gorm.Dialector, opts ...Option) (*Stor
 	}
 	s.reader, s.writer = db, db
 	s.closers = append(s.closers, pool)
-	if s.dialect == mysqlName {
-		s.fault = mysqlFault
-		s.locks = newLocks(s, pool, "")
-	}
 	if s.dialect == sqliteName {
-		s.fault = sqliteFault
 		s.batch = newBatcher(s)
+		return s.ready(ctx)
 	}
-	return s.ready(ctx)
+	var database string
+	if err := pool.QueryRowContext(ctx, "SELECT DATABASE()").Scan(&database); err != nil {
+		_ = s.Close()
+		return nil, s.explain(err)
+	}
+	s.locks = newLocks(s, pool, database)
+	if _, err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	same := s.writer.WithContext(ctx).Exec("UPDATE volume_types SET id = id WHERE "+s.exact("id"), s.exactly(s.defaultType)...)
+	if same.Error == nil && same.RowsAffected == 0 {
+		_ = s.Close()
+		return nil, s.errorf(persistence.ErrInvalid, "its connections count the rows that change and not those that are found: clientFoundRows=true is missing")
+	}
+	return s, s.explain(same.Error)
 }
 
 func newStore(opts []Option) *Store {

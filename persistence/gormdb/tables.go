@@ -10,7 +10,7 @@ import (
 	"github.com/gocinder/cinderlib/persistence"
 )
 
-// The tables are Cinder's, as cinderlib uses them: docs/metadata-persistence.md
+// The tables are Cinder's, as cinderlib uses them: docs/database-schema.md
 // describes them. A column has the name of the field in JSON.
 
 const (

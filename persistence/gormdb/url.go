@@ -69,11 +69,7 @@ func parseURL(text string) (target, error) {
 	dialect, driver, plus := strings.Cut(name, "+")
 	drivers, ok := urlDrivers[dialect]
 	if !ok {
-		hint := ""
-		if dialect == "postgresql" || dialect == "postgres" {
-			hint = "; for this one a program can bring a gorm dialector of its own, see gormdb.OpenDialector"
-		}
-		return target{}, urlErrorf("dialect %q is not known (known: mariadb, mysql, sqlite)%s", dialect, hint)
+		return target{}, urlErrorf("dialect %q is not known (known: mariadb, mysql, sqlite)", dialect)
 	}
 	if plus && !slices.Contains(drivers, driver) {
 		return target{}, urlErrorf("driver %q of %s is not known (known: %s)", driver, dialect, strings.Join(drivers, ", "))
