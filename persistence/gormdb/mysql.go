@@ -79,8 +79,7 @@ func mysqlFault(err error) error {
 	case errors.Is(err, driver.ErrPktTooLarge), errors.Is(err, driver.ErrNoTLS):
 		return persistence.ErrInvalid
 	}
-	var certificate *tls.CertificateVerificationError
-	if errors.As(err, &certificate) {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return fault.ErrUnauthenticated
 	}
 	var e *driver.MySQLError
