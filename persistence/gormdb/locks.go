@@ -18,12 +18,13 @@ import (
 	"github.com/gocinder/cinderlib/persistence"
 )
 
-// The pauses between two looks at a lock that another process holds, and how
-// long the server may take to answer.
+// The pauses between two looks at a lock that another process holds, how long the
+// server may take to answer, and to see the end of a connection.
 const (
 	firstLook  = 2 * time.Millisecond
 	longLook   = 100 * time.Millisecond
 	answerTime = 5 * time.Second
+	graceTime  = time.Second
 )
 
 // locks are MySQL's named locks. They are global to the server, belong to a
@@ -198,10 +199,16 @@ func getLock(ctx context.Context, conn *sql.Conn, name string) (bool, error) {
 	return got.Int64 == 1, nil
 }
 
-// takeAgain takes the locks that went with the last connection.
+// takeAgain takes the locks that went with the last connection. The server may
+// not have seen its end yet.
 func (l *locks) takeAgain(ctx context.Context) error {
+	until := time.Now().Add(graceTime)
 	for server, name := range l.held {
 		ok, err := getLock(ctx, l.conn, server)
+		for err == nil && !ok && time.Now().Before(until) {
+			<-time.After(5 * firstLook)
+			ok, err = getLock(ctx, l.conn, server)
+		}
 		if err != nil {
 			return err
 		}
