@@ -108,7 +108,7 @@ func TestBusyWriteWaits(t *testing.T) {
 func TestBusyPatience(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, url string) {
-		s := open(t, url, gormdb.WithPatience(200*time.Millisecond))
+		s := open(t, url, gormdb.WithPatience(2*time.Second))
 		fill(t, s, 3)
 		release := hold(t, s, url)
 		// Each has its own patience, however many they are.
@@ -116,11 +116,11 @@ func TestBusyPatience(t *testing.T) {
 		var wg sync.WaitGroup
 		for n := range 50 {
 			wg.Go(func() {
-				code(t, s.Write(t.Context(), persistence.Put(sized(100+n))), persistence.ErrUnavailable, "database", "no answer within 200ms", busy(url))
+				code(t, s.Write(t.Context(), persistence.Put(sized(100+n))), persistence.ErrUnavailable, "database", "no answer within 2s", busy(url))
 			})
 		}
 		wg.Wait()
-		assert.Less(t, time.Since(start), 10*time.Second)
+		assert.Less(t, time.Since(start), 30*time.Second)
 		release()
 		assert.Equal(t, 1, size(t, s))
 		require.NoError(t, s.Write(t.Context(), persistence.Put(sized(2))))
@@ -150,7 +150,7 @@ func TestBusyCancel(t *testing.T) {
 		for range cap(results) {
 			code(t, <-results, context.Canceled, "database")
 		}
-		assert.Less(t, time.Since(start), 10*time.Second)
+		assert.Less(t, time.Since(start), 30*time.Second)
 		release()
 		patient.Wait()
 		require.NoError(t, s.Close())

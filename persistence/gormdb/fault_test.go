@@ -502,7 +502,7 @@ func TestNothingLogged(t *testing.T) {
 	each(t, func(t *testing.T, url string) {
 		var log bytes.Buffer
 		handler := slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug - 4})
-		s := open(t, url, gormdb.WithLogger(slog.New(handler)), gormdb.WithPatience(100*time.Millisecond))
+		s := open(t, url, gormdb.WithLogger(slog.New(handler)))
 		fill(t, s, 3)
 		changed := volume(1)
 		changed.ProviderAuth += "2"

@@ -348,7 +348,7 @@ func TestMySQLSilent(t *testing.T) {
 			t.Parallel()
 			fresh := freshMySQL(t)
 			p, url := newProxy(t, fresh)
-			s := open(t, url, gormdb.WithPatience(500*time.Millisecond))
+			s := open(t, url, gormdb.WithPatience(3*time.Second))
 			fill(t, s, 3)
 			all := func(sent []byte) harm {
 				if bytes.Contains(sent, []byte("\x03"+statement)) {
@@ -359,19 +359,19 @@ func TestMySQLSilent(t *testing.T) {
 			p.do(all)
 			start := time.Now()
 			err := s.Write(t.Context(), persistence.Put(volume(3)), persistence.Insert(volume(4)))
-			code(t, err, persistence.ErrUnavailable, "database", "no answer within 500ms")
+			code(t, err, persistence.ErrUnavailable, "database", "no answer within 3s")
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
 			code(t, s.Write(ctx, persistence.Insert(volume(5))), context.DeadlineExceeded, "database")
 			if statement == "START TRANSACTION" || statement == "SELECT" {
 				_, err = s.Volumes(t.Context(), persistence.VolumeFilter{})
-				code(t, err, persistence.ErrUnavailable, "database", "no answer within 500ms")
+				code(t, err, persistence.ErrUnavailable, "database", "no answer within 3s")
 				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 				defer cancel()
 				_, err = s.Volumes(ctx, persistence.VolumeFilter{})
 				code(t, err, context.DeadlineExceeded, "database")
 			}
-			assert.Less(t, time.Since(start), 15*time.Second)
+			assert.Less(t, time.Since(start), time.Minute)
 			p.do(nil)
 			require.NoError(t, s.Write(t.Context(), persistence.Put(volume(6))))
 			stored := ids(t, s)

@@ -202,7 +202,7 @@ func serverKilledIdle(t *testing.T) {
 // The server is gone for longer than a call may take, and comes back.
 func serverDown(t *testing.T) {
 	url := freshMySQL(t)
-	s, hasty := open(t, url), open(t, url, gormdb.WithPatience(300*time.Millisecond))
+	s, hasty := open(t, url), open(t, url, gormdb.WithPatience(2*time.Second))
 	fill(t, s, 3)
 	server(t, "kill")
 	within := func(d time.Duration) context.Context {
@@ -214,8 +214,8 @@ func serverDown(t *testing.T) {
 	code(t, err, context.DeadlineExceeded, "database", "refused")
 	code(t, s.Write(within(300*time.Millisecond), persistence.Insert(volume(7))), context.DeadlineExceeded, "database", "refused")
 	_, err = hasty.KeyValues(t.Context(), "")
-	code(t, err, persistence.ErrUnavailable, "database", "no answer within 300ms", "refused")
-	code(t, hasty.Write(t.Context(), persistence.Insert(volume(8))), persistence.ErrUnavailable, "database", "no answer within 300ms", "refused")
+	code(t, err, persistence.ErrUnavailable, "database", "no answer within 2s", "refused")
+	code(t, hasty.Write(t.Context(), persistence.Insert(volume(8))), persistence.ErrUnavailable, "database", "no answer within 2s", "refused")
 	_, err = s.Locks().Lock(within(300*time.Millisecond), "x")
 	code(t, err, context.DeadlineExceeded, "lock test_", "/x", "refused")
 	_, err = hasty.Locks().Lock(t.Context(), "x")
