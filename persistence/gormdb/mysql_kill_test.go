@@ -153,6 +153,49 @@ func TestMySQLConnectionsKilled(t *testing.T) {
 	}
 }
 
+// Connections are killed while the tables are made: it goes on, or the next one
+// goes on, and they are made once.
+func TestMySQLCreationKilled(t *testing.T) {
+	t.Parallel()
+	mysqltest.Need(t)
+	admin := mysqltest.Pool(t, os.Getenv(mysqltest.URLEnv))
+	defer admin.Close()
+	kills, opened, failed := 0, 0, 0
+	for range 10 {
+		url := freshMySQL(t)
+		results := make(chan error, 4)
+		for range cap(results) {
+			go func() {
+				s, err := gormdb.Open(t.Context(), url)
+				if err == nil {
+					err = s.Close()
+				}
+				results <- err
+			}()
+		}
+		for range cap(results) {
+			for waits := true; waits; {
+				kills += kill(t, admin, url)
+				select {
+				case err := <-results:
+					waits = false
+					if err == nil {
+						opened++
+						continue
+					}
+					failed++
+					assert.ErrorIs(t, err, persistence.ErrUnavailable)
+				case <-time.After(rand.N(20 * time.Millisecond)):
+				}
+			}
+		}
+		require.NoError(t, open(t, url).Close())
+		assert.Equal(t, 1, count(t, url, "SELECT count(*) FROM volume_types WHERE name = '__DEFAULT__'"))
+		assert.Equal(t, 1, count(t, url, "SELECT count(*) FROM cinderlib_schema"))
+	}
+	t.Logf("%d connections killed; %d opened, %d did not", kills, opened, failed)
+}
+
 // ownServer starts a server for this test alone, and makes mysqltest use it. The
 // test must not be parallel.
 func ownServer(t *testing.T) {

@@ -77,7 +77,7 @@ func (s *Store) prepare(ctx context.Context) error {
 func (s *Store) inspect(ctx context.Context) (known bool, err error) {
 	var tables []string
 	err = s.retry(ctx, func(ctx context.Context) error {
-		tables, err = s.reader.WithContext(ctx).Migrator().GetTables()
+		tables, err = s.tables(s.reader.WithContext(ctx))
 		return err
 	})
 	switch {
@@ -95,6 +95,15 @@ func (s *Store) inspect(ctx context.Context) (known bool, err error) {
 		return false, s.errorf(persistence.ErrInvalid, "it is that of a Cinder service, not of cinderlib: it has no table %s", keyValuesTable)
 	}
 	return true, s.checkColumns(ctx)
+}
+
+// tables are those of the database. That of a connection: gorm's Migrator asks for
+// its name before, and takes another if that fails.
+func (s *Store) tables(tx *gorm.DB) ([]string, error) {
+	if s.dialect == mysqlName {
+		return texts(tx, "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()")
+	}
+	return tx.Migrator().GetTables()
 }
 
 func (s *Store) checkVersion(ctx context.Context) (complete bool, err error) {
@@ -242,7 +251,7 @@ func (s *Store) create(ctx context.Context) error {
 }
 
 func (s *Store) createIn(tx *gorm.DB) error {
-	statements := []string{"CREATE TABLE IF NOT EXISTS " + versionTable + " (version INTEGER NOT NULL)" + s.tableOptions()}
+	statements := []string{"CREATE TABLE IF NOT EXISTS " + versionTable + " (version INTEGER NOT NULL PRIMARY KEY)" + s.tableOptions()}
 	statements = append(statements, define(s, &s.volumes)...)
 	statements = append(statements, define(s, &s.snapshots)...)
 	statements = append(statements, define(s, &s.connections)...)
@@ -272,12 +281,15 @@ func (s *Store) createIn(tx *gorm.DB) error {
 	}
 	now := time.Now().UTC().Format(timeLayout)
 	return tx.Transaction(func(tx *gorm.DB) error {
-		err := tx.Exec("INSERT INTO volume_types (created_at, updated_at, deleted, id, name, description, is_public) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			now, now, false, uuid.NewString(), defaultTypeName, "Default Volume Type", true).Error
+		err := tx.Exec("INSERT INTO "+versionTable+" (version) VALUES (?)", schemaVersion).Error
+		if isDuplicate(err) { // who made the tables lost the lock, and finished
+			return nil
+		}
 		if err != nil {
 			return err
 		}
-		return tx.Exec("INSERT INTO "+versionTable+" (version) VALUES (?)", schemaVersion).Error
+		return tx.Exec("INSERT INTO volume_types (created_at, updated_at, deleted, id, name, description, is_public) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			now, now, false, uuid.NewString(), defaultTypeName, "Default Volume Type", true).Error
 	})
 }
 

@@ -126,8 +126,9 @@ const (
 //
 // User and password are percent-encoded. Tables are made if the database is
 // empty; one that Python's cinderlib made is used as it is. A URL or database
-// that cannot be used is ErrInvalid. Opening waits while the database is busy,
-// but a server that refuses to talk is not asked twice.
+// that cannot be used is ErrInvalid, a file that is damaged or no database
+// ErrDataLoss. Opening waits while the database is busy or silent, as long as a
+// call does, but a server that refuses to talk is not asked twice.
 func Open(ctx context.Context, url string, opts ...Option) (*Store, error) {
 	t, err := parseURL(url)
 	switch {

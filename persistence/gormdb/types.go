@@ -3,7 +3,6 @@
 package gormdb
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/gocinder/cinderlib/drivers"
+	"github.com/gocinder/cinderlib/internal/fault"
 	"github.com/gocinder/cinderlib/persistence"
 )
 
@@ -65,7 +65,7 @@ func (s *Store) writeType(tx *gorm.DB, ty *drivers.VolumeType) error {
 	if ty == nil {
 		return nil
 	}
-	if err := errors.Join(checkLength("the id of the volume type", ty.ID, 36), checkLength("the name of the volume type", ty.Name, 255),
+	if err := fault.Join(checkLength("the id of the volume type", ty.ID, 36), checkLength("the name of the volume type", ty.Name, 255),
 		checkLength("the description of the volume type", ty.Description, 255)); err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (s *Store) writeQoS(tx *gorm.DB, id string, q *drivers.QoSSpecs) error {
 	if _, ok := q.Specs[qosConsumer]; ok {
 		return persistence.Errorf(persistence.ErrInvalid, "a QoS spec cannot be called %s", qosConsumer)
 	}
-	if err := errors.Join(checkLength("the id of the QoS", id, 36), checkLength("the name of the QoS", q.Name, 255),
+	if err := fault.Join(checkLength("the id of the QoS", id, 36), checkLength("the name of the QoS", q.Name, 255),
 		checkLength("the consumer of the QoS", q.Consumer, 255)); err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (s *Store) dropType(tx *gorm.DB, id string) error {
 			return tx.Exec("UPDATE "+table+" SET deleted = ?, deleted_at = ? WHERE "+s.exact(column)+" AND deleted IS NOT TRUE",
 				append([]any{true, now}, s.exactly(id)...)...).Error
 		}
-		if err := errors.Join(mark(specsTable, typeColumn, id), mark(typesTable, "id", id)); err != nil {
+		if err := fault.Join(mark(specsTable, typeColumn, id), mark(typesTable, "id", id)); err != nil {
 			return err
 		}
 		for _, id := range ids {
@@ -195,7 +195,7 @@ func (s *Store) dropType(tx *gorm.DB, id string) error {
 			if used {
 				continue
 			}
-			if err := errors.Join(mark(qosTable, "specs_id", id), mark(qosTable, "id", id)); err != nil {
+			if err := fault.Join(mark(qosTable, "specs_id", id), mark(qosTable, "id", id)); err != nil {
 				return err
 			}
 		}

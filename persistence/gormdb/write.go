@@ -70,6 +70,9 @@ func (s *Store) applied(ctx context.Context, ops []persistence.Op) (bool, error)
 		}
 		switch op.Kind {
 		case persistence.OpInsert:
+			if kv, ok := stored.(*persistence.KeyValue); ok && *kv != *op.Record.(*persistence.KeyValue) {
+				return false, nil // another's
+			}
 			if stored != nil {
 				return true, nil
 			}
