@@ -55,7 +55,7 @@ func helperWords(helper string) []string {
 
 // Run implements Runner.
 func (r *runner) Run(ctx context.Context, c Command) (Result, error) {
-	run := command.Command{Args: c.Args, Secret: c.Secret, Stdin: c.Stdin, OK: c.OK}
+	run := command.Command{Args: c.Args, Secret: c.Secret, Stdin: c.Stdin, Env: c.Env, OK: c.OK}
 	if c.Root {
 		run.Helper = r.helper
 	}

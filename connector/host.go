@@ -10,12 +10,14 @@ import (
 
 // Host is a host that devices are attached to: the file system to work on, the
 // way to run commands, the locks that keep two processes apart. Its fields are
-// set once, before use; none is nil.
+// set once, before use; none but Files is nil.
 type Host struct {
 	// Root is put before every path of the host; "" is the host itself, tests
 	// use a folder.
 	Root string
 	Run  Runner
+	// Files makes what only root may do with files; nil: NewFiles(Run).
+	Files Files
 	// Locks serialise steps of the whole host: scans, logins, flushes.
 	Locks Locker
 	Log   *slog.Logger
@@ -49,6 +51,9 @@ type Command struct {
 	// Secret lists the positions in Args that logs and errors must not show.
 	Secret []int
 	Stdin  []byte
+	// Env has variables, as NAME=VALUE, beside those of this process. They reach a
+	// program behind the root helper too.
+	Env []string
 	// Root asks for root's rights: the root helper is put before Args where the
 	// process is not root.
 	Root bool

@@ -21,6 +21,7 @@ type Command struct {
 	Args   []string // the program and its arguments
 	Secret []int    // positions in Args that no log and no error shows
 	Stdin  []byte
+	Env    []string // variables beside those of this process
 	// Helper is the program, with its arguments, that runs Args with root's
 	// rights; none for a process that has them.
 	Helper []string

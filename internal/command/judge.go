@@ -40,7 +40,8 @@ func (c *Command) judge(ctx context.Context, r Result, p *process, waitErr error
 	case c.refusal(r) != "":
 		return fault.Errorf(fault.ErrPermission, "%s: needs root, and the root helper %s refused: %s: %w",
 			failed.Command, c.Helper[0], c.refusal(r), waitErr)
-	case r.Code == 1 && c.helperLine(r, "command not found") != "":
+	case r.Code == 1 && c.helperLine(r, "command not found") != "",
+		r.Code == 127 && len(c.Helper) > 0 && len(c.Env) > 0: // env(1) has found nothing
 		return c.missing(c.Args[0])
 	case r.Code > 0 && slices.Contains(c.OK, r.Code):
 		return nil

@@ -75,14 +75,18 @@ type process struct {
 }
 
 func start(c *Command, stdout, stderr *output) (*process, error) {
-	words := append(slices.Clone(c.Helper), c.Args...)
+	words := slices.Clone(c.Helper)
+	if len(c.Env) > 0 && len(c.Helper) > 0 { // helpers make an environment of their own
+		words = append(append(words, "env"), c.Env...)
+	}
+	words = append(words, c.Args...)
 	path, err := find(words[0])
 	if err != nil {
 		return nil, c.notStarted(words[0], err)
 	}
 	cmd := exec.Command(path, words[1:]...) //nolint:noctx // the group is ended, not the process: see process.wait
 	cmd.Args[0] = words[0]
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.Env = append(append(os.Environ(), "LC_ALL=C"), c.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = pipeGrace
 	cmd.Stdout, cmd.Stderr = stdout, stderr
