@@ -103,6 +103,26 @@ func Copy(ctx context.Context, dst, src *os.File, o Options) error {
 	return nil
 }
 
+// Zero makes f, a file or block device that is long enough, read as zeros from
+// the byte from up to o.Bytes, and flushes it: old content is gone then, not only
+// let go. When ctx ends it returns within a chunk's time. It may be repeated.
+func Zero(ctx context.Context, f *os.File, from int64, o Options) error {
+	c := &copier{ctx: ctx, dst: f, o: o, discard: true, done: from}
+	c.o.Sparse = false
+	c.begin()
+	err := ctx.Err()
+	if err == nil {
+		err = c.zeros(o.Bytes)
+	}
+	if err == nil {
+		err = c.finish()
+	}
+	if err != nil {
+		return fmt.Errorf("zeros into %s: %w", f.Name(), err)
+	}
+	return nil
+}
+
 // copier is one copy. done counts what is dealt with, from the start.
 type copier struct {
 	ctx      context.Context //nolint:containedctx // a copier is one call
@@ -134,6 +154,10 @@ func (c *copier) run() error {
 			return c.at(err)
 		}
 	}
+	return c.finish()
+}
+
+func (c *copier) finish() error {
 	if err := c.ctx.Err(); err != nil {
 		return c.at(err)
 	}
@@ -183,11 +207,15 @@ func (c *copier) prepare() error {
 			return fmt.Errorf("target: %w", full(bare(err)))
 		}
 	}
+	c.begin()
+	return nil
+}
+
+func (c *copier) begin() {
 	c.pace = newPacer(c.o.BytesPerSecond)
 	c.piece = c.pace.piece(chunk)
 	c.dirty = writeback{f: c.dst}
 	c.reported = time.Now()
-	return nil
 }
 
 // long checks that the source has all the bytes to be copied.

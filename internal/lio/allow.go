@@ -56,7 +56,7 @@ func (t *tree) allow(ctx context.Context, iqn string, i *Initiator) (g *target, 
 		g.acls = append(g.acls, i.IQN)
 		slices.Sort(g.acls)
 	}
-	if err := t.mapLUN(ctx, g, mapping{dir: acl + lun0, readOnly: i.ReadOnly}); err != nil {
+	if err := t.mapLUN(ctx, g, mapping{dir: acl + lun0, readOnly: i.ReadOnly}, i.KeepWrite); err != nil {
 		return nil, err
 	}
 	if err := t.setSecret(ctx, acl+"/auth/userid", secret.Text(i.User)); err != nil {
@@ -65,7 +65,7 @@ func (t *tree) allow(ctx context.Context, iqn string, i *Initiator) (g *target, 
 	return g, t.setSecret(ctx, acl+"/auth/password", i.Password)
 }
 
-func (t *tree) mapLUN(ctx context.Context, g *target, m mapping) error {
+func (t *tree) mapLUN(ctx context.Context, g *target, m mapping, keepWrite bool) error {
 	lun := g.dir + "/lun" + lun0
 	link, to, err := t.linked(ctx, m.dir)
 	if gone(err) {
@@ -86,6 +86,9 @@ func (t *tree) mapLUN(ctx context.Context, g *target, m mapping) error {
 			}
 			link = ""
 		}
+		if keepWrite && link != "" && protect == "0" {
+			return nil
+		}
 	}
 	if link == "" {
 		if err := t.link(ctx, lun, m.dir+alias); err != nil {
@@ -99,7 +102,7 @@ func (t *tree) mapLUN(ctx context.Context, g *target, m mapping) error {
 // kernel would take that for a part of it.
 func (t *tree) setSecret(ctx context.Context, file string, value secret.Text) error {
 	has, err := t.read(ctx, file)
-	if err != nil && !errors.Is(err, syscall.EPERM) {
+	if err != nil && !errors.Is(err, syscall.EPERM) && !errors.Is(err, fault.ErrPermission) {
 		return err
 	}
 	if err == nil && has == value.Reveal() {

@@ -27,7 +27,7 @@ func (k *Kernel) open(ctx context.Context, t *tree, e *Export, dev device, taken
 		if errors.Is(err, syscall.EEXIST) { // somebody who does not lock
 			continue
 		}
-		if err := t.made(ctx, err, adapter, t.rmdir); err != nil {
+		if err := t.made(err, adapter, t.rmdir); err != nil {
 			return "", err
 		}
 		break
@@ -36,19 +36,16 @@ func (k *Kernel) open(ctx context.Context, t *tree, e *Export, dev device, taken
 	if err := t.make(ctx, dir); err != nil {
 		return "", err
 	}
-	readonly := "readonly=0"
+	readonly := "0"
 	if e.ReadOnly {
-		readonly = "readonly=1"
+		readonly = "1"
 	}
-	for _, w := range []struct{ file, value string }{
-		{"/udev_path", e.Device},
-		{"/control", "udev_path=" + e.Device},
-		{"/control", readonly},
-		{"/control", "exclusive=1"}, // since Linux 6.17; others ignore it
-	} {
-		if err := t.write(ctx, dir+w.file, w.value); err != nil {
-			return "", err
-		}
+	if err := t.write(ctx, dir+"/udev_path", e.Device); err != nil {
+		return "", err
+	}
+	// exclusive is since Linux 6.17; others ignore it.
+	if err := t.write(ctx, dir+"/control", "udev_path="+e.Device+",readonly="+readonly+",exclusive=1"); err != nil {
+		return "", err
 	}
 	if err := t.write(ctx, dir+"/enable", "1"); err != nil {
 		return "", t.unusable(ctx, e.Device, dev, err)
@@ -111,7 +108,7 @@ func unusable(file string, err error) error {
 		return fault.Errorf(fault.ErrNotFound, "no device %s: %w", file, err)
 	case errors.Is(err, syscall.ENOTBLK):
 		return fault.Errorf(fault.ErrInvalid, "%s is not a block device: %w", file, err)
-	case errors.Is(err, syscall.EACCES):
+	case errors.Is(err, syscall.EACCES), errors.Is(err, fault.ErrPermission): // the latter by way of a program
 		return fault.Errorf(fault.ErrPermission, "device %s can only be read: %w", file, err)
 	}
 	return err

@@ -100,21 +100,21 @@ var attributes = [...]struct{ name, value string }{{"authentication", "1"}, {"ge
 
 // make makes a folder that is not there.
 func (t *tree) make(ctx context.Context, dir string) error {
-	return t.made(ctx, t.mkdir(ctx, dir), dir, t.rmdir)
+	return t.made(t.mkdir(ctx, dir), dir, t.rmdir)
 }
 
 // link makes a link that is not there.
 func (t *tree) link(ctx context.Context, target, link string) error {
-	return t.made(ctx, t.symlink(ctx, target, link), link, t.unlink)
+	return t.made(t.symlink(ctx, target, link), link, t.unlink)
 }
 
 // made remembers how to take back what was made. A failed call may have made it
 // all the same; what somebody else made in the meantime is none of ours.
-func (t *tree) made(ctx context.Context, err error, file string, remove func(context.Context, string) error) error {
+func (t *tree) made(err error, file string, remove func(context.Context, string) error) error {
 	if errors.Is(err, syscall.EEXIST) {
 		return nil
 	}
-	if err == nil || ctx.Err() == nil {
+	if !errors.Is(err, errBefore) {
 		t.undo.Push("of "+file, func(ctx context.Context) error {
 			return unless(remove(ctx, file), syscall.ENOENT)
 		})

@@ -25,7 +25,7 @@ func (f *fakeKernel) linked(p string) bool {
 	return false
 }
 
-func (f *fakeKernel) rmdir(p string) error {
+func (f *fakeKernel) rmdir(_ context.Context, p string) error {
 	return f.call("rmdir", p, func() error {
 		n := f.nodes[p]
 		switch {
@@ -55,7 +55,7 @@ func (f *fakeKernel) rmdir(p string) error {
 	})
 }
 
-func (f *fakeKernel) symlink(target, link string) error {
+func (f *fakeKernel) symlink(_ context.Context, target, link string) error {
 	return f.call("symlink", link, func() error {
 		to, dir := f.nodes[target], f.nodes[path.Dir(link)]
 		switch {
@@ -89,7 +89,7 @@ func (f *fakeKernel) symlink(target, link string) error {
 	})
 }
 
-func (f *fakeKernel) unlink(link string) error {
+func (f *fakeKernel) unlink(_ context.Context, link string) error {
 	return f.call("unlink", link, func() error {
 		n := f.nodes[link]
 		if n == nil {
@@ -161,7 +161,7 @@ func (f *fakeKernel) exists(p string) (there bool, err error) {
 	return there, err
 }
 
-func (f *fakeKernel) read(p string) (value string, err error) {
+func (f *fakeKernel) read(_ context.Context, p string) (value string, err error) {
 	err = f.call("read", p, func() error {
 		n := f.nodes[p]
 		switch {
@@ -179,7 +179,7 @@ func (f *fakeKernel) read(p string) (value string, err error) {
 	return value, err
 }
 
-func (f *fakeKernel) write(p, value string) error {
+func (f *fakeKernel) write(_ context.Context, p, value string) error {
 	return f.call("write", p, func() error {
 		n := f.nodes[p]
 		switch {
@@ -209,7 +209,7 @@ func (f *fakeKernel) device(p string) (d device, err error) {
 
 func (f *fakeKernel) mounted(string) bool { return f.isMounted }
 
-func (f *fakeKernel) mount(p string) error {
+func (f *fakeKernel) mount(_ context.Context, p string) error {
 	return f.call("mount", p, func() error {
 		f.isMounted = f.noMount == nil
 		return f.noMount
@@ -228,7 +228,7 @@ func (f *fakeKernel) listen(_ context.Context, at netip.AddrPort) error {
 	})
 }
 
-func (f *fakeKernel) load(p string) (text []byte, err error) {
+func (f *fakeKernel) load(_ context.Context, p string) (text []byte, err error) {
 	err = f.call("load", p, func() error {
 		if text = f.saved[p]; text == nil {
 			return syscall.ENOENT
@@ -238,7 +238,7 @@ func (f *fakeKernel) load(p string) (text []byte, err error) {
 	return text, err
 }
 
-func (f *fakeKernel) replace(p string, text []byte) error {
+func (f *fakeKernel) replace(_ context.Context, p string, text []byte) error {
 	return f.call("replace", p, func() error {
 		f.saved[p] = text
 		return f.noSave

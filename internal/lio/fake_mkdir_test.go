@@ -3,6 +3,7 @@
 package lio
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"path"
@@ -14,7 +15,7 @@ import (
 
 // What mkdir makes in the fake kernel, and what the attributes there do.
 
-func (f *fakeKernel) mkdir(p string) error {
+func (f *fakeKernel) mkdir(_ context.Context, p string) error {
 	return f.call("mkdir", p, func() error { return f.doMkdir(p) })
 }
 

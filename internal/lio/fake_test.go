@@ -81,7 +81,7 @@ func newFake() *fakeKernel {
 	}
 	f.isMounted = true
 	f.boot()
-	_ = f.mkdir(iscsiDir)
+	_ = f.mkdir(context.Background(), iscsiDir)
 	f.calls = 0
 	return f
 }

@@ -5,34 +5,35 @@ package lio
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/gocinder/cinderlib/internal/fault"
 )
 
 // files is what the package needs of the host: single system calls, whose
-// errors are bare numbers.
+// errors are bare numbers. What has a context may take root.
 type files interface {
-	mkdir(path string) error
-	rmdir(path string) error
-	symlink(target, path string) error
-	unlink(path string) error
+	mkdir(ctx context.Context, path string) error
+	rmdir(ctx context.Context, path string) error
+	symlink(ctx context.Context, target, path string) error
+	unlink(ctx context.Context, path string) error
 	readlink(path string) (string, error)
 	list(path string) ([]entry, error) // by name
 	exists(path string) (bool, error)
-	read(path string) (string, error)
-	write(path, value string) error // with one write(2)
+	read(ctx context.Context, path string) (string, error)
+	write(ctx context.Context, path, value string) error // with one write(2)
 
 	device(path string) (device, error)
 	mounted(path string) bool // that configfs is, here
-	mount(path string) error
-	listen(ctx context.Context, at netip.AddrPort) error // tries whether that is possible
-	load(path string) ([]byte, error)                    // a file of a disk
-	replace(path string, text []byte) error
+	mount(ctx context.Context, path string) error
+	listen(ctx context.Context, at netip.AddrPort) error   // tries whether that is possible
+	load(ctx context.Context, path string) ([]byte, error) // a file of a disk
+	replace(ctx context.Context, path string, text []byte) error
 }
 
 // entry is one name in a folder.
@@ -45,19 +46,28 @@ type entry struct {
 type device struct{ major, minor uint32 }
 
 // host is the real thing.
-type host struct{ root string }
+type host struct {
+	root  string
+	files Files
+	run   func(ctx context.Context, stdin []byte, args ...string) error // nil: no programs
+}
 
 const configfsMagic = 0x62656570 // linux/magic.h
 
-func (h host) mkdir(path string) error { return bare(os.Mkdir(h.root+path, 0o755)) }
-func (h host) rmdir(path string) error {
-	return again(func() error { return syscall.Rmdir(h.root + path) })
+func (h host) mkdir(ctx context.Context, path string) error {
+	return bare(h.files.Mkdir(ctx, h.root+path))
 }
-func (h host) unlink(path string) error {
-	return again(func() error { return syscall.Unlink(h.root + path) })
+
+func (h host) rmdir(ctx context.Context, path string) error {
+	return bare(h.files.Rmdir(ctx, h.root+path))
 }
-func (h host) symlink(target, path string) error {
-	return bare(os.Symlink(h.root+target, h.root+path))
+
+func (h host) unlink(ctx context.Context, path string) error {
+	return bare(h.files.Unlink(ctx, h.root+path))
+}
+
+func (h host) symlink(ctx context.Context, target, path string) error {
+	return bare(h.files.Symlink(ctx, h.root+target, h.root+path))
 }
 
 func (h host) readlink(path string) (string, error) {
@@ -85,47 +95,13 @@ func (h host) exists(path string) (bool, error) {
 	return err == nil, bare(err)
 }
 
-// read needs no more than a page: the kernel gives none longer.
-func (h host) read(path string) (string, error) {
-	fd, err := h.open(path, syscall.O_RDONLY)
-	if err != nil {
-		return "", err
-	}
-	defer syscall.Close(fd) //nolint:errcheck // nothing was written
-	page := make([]byte, 4096)
-	var n int
-	err = again(func() (err error) {
-		n, err = syscall.Read(fd, page)
-		return err
-	})
-	return string(page[:max(n, 0)]), err
+func (h host) read(ctx context.Context, path string) (string, error) {
+	text, err := h.files.Read(ctx, h.root+path)
+	return string(text), bare(err)
 }
 
-func (h host) write(path, value string) error {
-	fd, err := h.open(path, syscall.O_WRONLY)
-	if err != nil {
-		return err
-	}
-	var n int
-	err = again(func() (err error) {
-		n, err = syscall.Write(fd, []byte(value))
-		return err
-	})
-	if err == nil && n < len(value) {
-		err = io.ErrShortWrite
-	}
-	if closed := syscall.Close(fd); err == nil {
-		err = closed
-	}
-	return err
-}
-
-func (h host) open(path string, how int) (fd int, err error) {
-	err = again(func() (err error) {
-		fd, err = syscall.Open(h.root+path, how|syscall.O_CLOEXEC, 0)
-		return err
-	})
-	return fd, err
+func (h host) write(ctx context.Context, path, value string) error {
+	return bare(h.files.Write(ctx, h.root+path, []byte(value)))
 }
 
 func (h host) device(path string) (device, error) {
@@ -149,9 +125,16 @@ func (h host) mounted(path string) bool {
 	return syscall.Statfs(h.root+path, &st) == nil && st.Type == configfsMagic
 }
 
-func (h host) mount(path string) error {
-	return syscall.Mount("none", h.root+path, "configfs", 0, "")
+func (h host) mount(ctx context.Context, path string) error {
+	err := syscall.Mount("none", h.root+path, "configfs", 0, "")
+	if h.denied(err) {
+		return h.run(ctx, nil, "mount", "-t", "configfs", "none", h.root+path)
+	}
+	return err
 }
+
+// denied tells that a program, which may have root's rights, is to do it.
+func (h host) denied(err error) bool { return h.run != nil && errors.Is(err, fs.ErrPermission) }
 
 func (h host) listen(ctx context.Context, at netip.AddrPort) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", at.String())
@@ -161,11 +144,23 @@ func (h host) listen(ctx context.Context, at netip.AddrPort) error {
 	return l.Close()
 }
 
-func (h host) load(path string) ([]byte, error) { return os.ReadFile(h.root + path) }
+func (h host) load(ctx context.Context, path string) ([]byte, error) {
+	text, err := h.files.Read(ctx, h.root+path)
+	return text, bare(err)
+}
 
-// replace does as rtslib: the file holds passwords, and is never half there.
-func (h host) replace(path string, text []byte) (err error) {
+// replace puts a new file in the place of the old one, which is never half there.
+func (h host) replace(ctx context.Context, path string, text []byte) error {
 	path = h.root + path
+	err := replace(path, text)
+	if h.denied(err) {
+		return h.replaceAsRoot(ctx, path, text)
+	}
+	return err
+}
+
+// replace does as rtslib: the file holds passwords.
+func replace(path string, text []byte) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -196,17 +191,30 @@ func (h host) replace(path string, text []byte) (err error) {
 	return err
 }
 
-func again(call func() error) error {
-	for {
-		if err := call(); !errors.Is(err, syscall.EINTR) {
-			return err
-		}
+func (h host) replaceAsRoot(ctx context.Context, path string, text []byte) error {
+	temp := path + ".temp"
+	err := h.run(ctx, text, "install", "-D", "-m", "0600", "/dev/stdin", temp)
+	if err == nil {
+		err = h.run(ctx, nil, "sync", temp)
 	}
+	if err == nil {
+		err = h.run(ctx, nil, "mv", "-T", temp, path)
+	}
+	if err != nil {
+		_ = h.files.Unlink(ctx, temp) // the next to save does it
+	}
+	return err
 }
 
-// bare is the error number alone: tree says what was done to which path.
+// bare is the error number alone: tree says what was done to which path. Of a
+// program that was not let near the kernel no number is left that might be taken
+// for the kernel's answer.
 func bare(err error) error {
-	if no, ok := errors.AsType[syscall.Errno](err); ok {
+	no, ok := errors.AsType[syscall.Errno](err)
+	switch {
+	case errors.Is(err, fault.ErrPermission):
+		return fault.Errorf(fault.ErrPermission, "%v", err)
+	case ok:
 		return no
 	}
 	return err

@@ -38,6 +38,12 @@ type Kernel struct {
 	// Modprobe loads a kernel module. Without it a module that is missing is an
 	// error that names it.
 	Modprobe func(ctx context.Context, module string) error
+	// Files changes configfs and reads it; nil: the system calls of this process.
+	Files Files
+	// Run runs a program with root's rights, for what Files cannot do and this
+	// process may not: mount(8), and install(1), sync(1) and mv(1) for SaveConfig.
+	// nil: that is refused then.
+	Run func(ctx context.Context, stdin []byte, args ...string) error
 	// SaveConfig is the file that targetctl restores targets from. Empty: the
 	// one of this distribution's rtslib.
 	SaveConfig string
@@ -65,6 +71,8 @@ type Initiator struct {
 	User     string
 	Password secret.Text
 	ReadOnly bool
+	// KeepWrite leaves one that may write already as it is, ReadOnly or not.
+	KeepWrite bool
 }
 
 // Session is an initiator that is logged in. Of several sessions that one
@@ -94,10 +102,18 @@ func (k *Kernel) log() *slog.Logger {
 }
 
 func (k *Kernel) tree() *tree {
-	if k.fs == nil {
-		return &tree{fs: host{root: k.Root}}
+	if k.fs != nil {
+		return &tree{fs: k.fs}
 	}
-	return &tree{fs: k.fs}
+	return &tree{fs: k.host()}
+}
+
+func (k *Kernel) host() host {
+	h := host{root: k.Root, files: k.Files, run: k.Run}
+	if h.files == nil {
+		h.files = system{}
+	}
+	return h
 }
 
 // read runs f, which changes nothing.

@@ -43,39 +43,39 @@ func (m *mortal) die() error {
 	return nil
 }
 
-func (m *mortal) mkdir(p string) error {
+func (m *mortal) mkdir(ctx context.Context, p string) error {
 	if err := m.die(); err != nil {
 		return err
 	}
-	return m.files.mkdir(p)
+	return m.files.mkdir(ctx, p)
 }
 
-func (m *mortal) rmdir(p string) error {
+func (m *mortal) rmdir(ctx context.Context, p string) error {
 	if err := m.die(); err != nil {
 		return err
 	}
-	return m.files.rmdir(p)
+	return m.files.rmdir(ctx, p)
 }
 
-func (m *mortal) symlink(to, p string) error {
+func (m *mortal) symlink(ctx context.Context, to, p string) error {
 	if err := m.die(); err != nil {
 		return err
 	}
-	return m.files.symlink(to, p)
+	return m.files.symlink(ctx, to, p)
 }
 
-func (m *mortal) unlink(p string) error {
+func (m *mortal) unlink(ctx context.Context, p string) error {
 	if err := m.die(); err != nil {
 		return err
 	}
-	return m.files.unlink(p)
+	return m.files.unlink(ctx, p)
 }
 
-func (m *mortal) write(p, v string) error {
+func (m *mortal) write(ctx context.Context, p, v string) error {
 	if err := m.die(); err != nil {
 		return err
 	}
-	return m.files.write(p, v)
+	return m.files.write(ctx, p, v)
 }
 
 // BenchmarkKernel is one export, and its end, among others: with
@@ -88,13 +88,14 @@ func BenchmarkKernel(b *testing.B) {
 	for _, others := range []int{0, 100} {
 		b.Run(fmt.Sprint(others), func(b *testing.B) {
 			k := &Kernel{}
+			h := k.host()
 			require.NoError(b, k.Ready(b.Context()))
 			for i := range others { // half made targets take time as whole ones do
-				require.NoError(b, host{}.mkdir(fmt.Sprintf("%s/iblock_%d", coreDir, i)))
-				require.NoError(b, host{}.mkdir(fmt.Sprintf("%s/iblock_%d/other", coreDir, i)))
+				require.NoError(b, h.mkdir(b.Context(), fmt.Sprintf("%s/iblock_%d", coreDir, i)))
+				require.NoError(b, h.mkdir(b.Context(), fmt.Sprintf("%s/iblock_%d/other", coreDir, i)))
 			}
 			e := Export{IQN: iqn1, Device: disk, Serial: id1, Portals: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:3260")}}
-			i := Initiator{IQN: host1, User: "u", Password: "secret12345678"}
+			i := Initiator{IQN: host1, User: "u", Password: chap}
 			var export, again, allow, unexport time.Duration
 			spent := func(sum *time.Duration, call func() error) {
 				begin := time.Now()
@@ -111,8 +112,8 @@ func BenchmarkKernel(b *testing.B) {
 				b.ReportMetric(float64(sum.Microseconds())/float64(b.N), unit+"-µs")
 			}
 			for i := range others {
-				require.NoError(b, host{}.rmdir(fmt.Sprintf("%s/iblock_%d/other", coreDir, i)))
-				require.NoError(b, host{}.rmdir(fmt.Sprintf("%s/iblock_%d", coreDir, i)))
+				require.NoError(b, h.rmdir(b.Context(), fmt.Sprintf("%s/iblock_%d/other", coreDir, i)))
+				require.NoError(b, h.rmdir(b.Context(), fmt.Sprintf("%s/iblock_%d", coreDir, i)))
 			}
 		})
 	}

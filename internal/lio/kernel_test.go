@@ -21,14 +21,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/internal/fault"
 	"github.com/gocinder/cinderlib/internal/lock"
 )
 
-// What follows runs against the real kernel, as root, in a VM with open-iscsi,
-// targetcli. Disks are those in $VM_DISKS, or loop devices.
+// What follows runs against the real kernel, as root or as a user with sudo, in a
+// VM with open-iscsi, targetcli. Disks are those in $VM_DISKS, or loop devices.
 
-func vm(t *testing.T) (k *Kernel, disks []string) {
+// chap is the password of initiators; no command line of the package shows it.
+const chap = "secret12345678"
+
+func vm(t *testing.T) (k *Kernel, disks []string, p *programs) {
 	t.Helper()
 	if os.Getenv("CINDERLIB_VM") != "1" {
 		t.Skip("CINDERLIB_VM is not 1: this needs a machine of its own, with the LIO kernel modules")
@@ -37,24 +41,49 @@ func vm(t *testing.T) (k *Kernel, disks []string) {
 	locks, err := lock.OpenFile(filepath.Join(t.TempDir(), "lock"))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, locks.Close()) })
-	modprobe := func(ctx context.Context, module string) error {
-		return exec.CommandContext(ctx, "modprobe", module).Run()
-	}
 	disks = strings.Fields(os.Getenv("VM_DISKS"))
 	for i := len(disks); i < 3; i++ {
 		disks = append(disks, run(t, "f=%s/disk; truncate -s 64M $f && losetup -f --show $f", t.TempDir()))
 		t.Cleanup(func() {
-			assert.NoError(t, exec.CommandContext(context.WithoutCancel(t.Context()), "losetup", "-d", disks[i]).Run())
+			assert.NoError(t, asRoot(context.WithoutCancel(t.Context()), "losetup", "-d", disks[i]).Run())
 		})
 	}
-	return &Kernel{Lock: locks.Lock, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Modprobe: modprobe}, disks
+	p = &programs{Runner: connector.NewRunner("sudo", nil)}
+	t.Cleanup(func() { assert.NotContains(t, strings.Join(p.ran, "\n"), "secret") })
+	k = &Kernel{
+		Lock: locks.Lock, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Files: connector.NewFiles(p),
+		Run: func(ctx context.Context, stdin []byte, args ...string) error {
+			_, err := p.Run(ctx, connector.Command{Args: args, Stdin: stdin, Root: true})
+			return err
+		},
+	}
+	k.Modprobe = func(ctx context.Context, module string) error { return k.Run(ctx, nil, "modprobe", module) }
+	return k, disks, p
 }
 
-// sh runs a command line.
+// programs keeps the command lines of a Runner.
+type programs struct {
+	connector.Runner
+	ran []string
+}
+
+func (p *programs) Run(ctx context.Context, c connector.Command) (connector.Result, error) {
+	p.ran = append(p.ran, strings.Join(c.Args, " "))
+	return p.Runner.Run(ctx, c)
+}
+
+func asRoot(ctx context.Context, args ...string) *exec.Cmd {
+	if os.Geteuid() != 0 {
+		args = append([]string{"sudo", "-n"}, args...)
+	}
+	return exec.CommandContext(ctx, args[0], args[1:]...)
+}
+
+// sh runs a command line as root.
 func sh(t *testing.T, format string, args ...any) (string, error) {
 	t.Helper()
 	line := fmt.Sprintf(format, args...)
-	out, err := exec.CommandContext(t.Context(), "bash", "-c", line).CombinedOutput()
+	out, err := asRoot(t.Context(), "bash", "-c", line).CombinedOutput()
 	t.Logf("%s: %v\n%s", line, err, out)
 	return strings.TrimSpace(string(out)), err
 }
@@ -106,14 +135,53 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 	assert.Eventually(t, ok, 20*time.Second, 50*time.Millisecond, what)
 }
 
+// TestKernelPrograms: root needs none.
+func TestKernelPrograms(t *testing.T) {
+	k, disks, p := vm(t)
+	run(t, "! mountpoint -q %[1]s || umount %[1]s", configDir)
+	run(t, "mkdir -p %[1]s && chmod 700 %[1]s", debianFolder) // as the package of targetctl has it
+	require.ErrorIs(t, k.Unexport(t.Context(), iqn1), fault.ErrPrecondition)
+	e := Export{IQN: iqn1, Device: disks[0], Serial: id1, Portals: addr("127.0.0.1:3260"), Discard: true}
+	i := Initiator{IQN: host1, User: "u", Password: chap}
+	for _, step := range []struct {
+		what string
+		most int
+		do   func() error
+	}{
+		{"ready", 5, func() error { return k.Ready(t.Context()) }},
+		{"export", 20, func() error { return k.Export(t.Context(), e) }},
+		{"allow", 13, func() error { return k.Allow(t.Context(), iqn1, i) }},
+		{"disallow", 7, func() error { return k.Disallow(t.Context(), iqn1, host1) }},
+		{"unexport", 13, func() error { return k.Unexport(t.Context(), iqn1) }},
+	} {
+		p.ran = nil
+		measure(t, step.what, step.do)
+		t.Logf("%s: %d programs\n%s", step.what, len(p.ran), strings.Join(p.ran, "\n"))
+		if os.Geteuid() == 0 {
+			step.most = 0
+		}
+		assert.LessOrEqual(t, len(p.ran), step.most, step.what)
+	}
+	assert.True(t, k.host().mounted(configDir))
+}
+
 func TestKernel(t *testing.T) {
-	k, disks := vm(t)
+	k, disks, p := vm(t)
 	require.NoError(t, k.Ready(t.Context()))
 	require.NoError(t, k.Ready(t.Context()))
+	measure := func(t *testing.T, what string, call func() error) {
+		t.Helper()
+		p.ran = nil
+		measure(t, what, call)
+		t.Logf("%s: %d programs", what, len(p.ran))
+		if os.Geteuid() == 0 {
+			assert.Empty(t, p.ran, what)
+		}
+	}
 	t.Log(run(t, "uname -r; cat %s", dbroot))
 	initiator := run(t, "sed -n s/^InitiatorName=//p /etc/iscsi/initiatorname.iscsi")
 	e := Export{IQN: iqn1, Device: disks[0], Serial: id1, Portals: addr("127.0.0.1:3260", "[::1]:3261"), Discard: true}
-	i := Initiator{IQN: strings.ToUpper(initiator), User: "user1", Password: "secret12345678"}
+	i := Initiator{IQN: strings.ToUpper(initiator), User: "user1", Password: chap}
 	other := Export{IQN: iqn2, Device: disks[1], Serial: id2, Portals: addr("127.0.0.1:3260")}
 	require.NoError(t, k.Export(t.Context(), other))
 
@@ -136,12 +204,10 @@ func TestKernel(t *testing.T) {
 		group + "/lun/lun_0/cinderlib/attrib/emulate_tpu":     "1",
 		group + "/lun/lun_0/cinderlib/udev_path":              disks[0],
 		group + "/acls/" + initiator + "/auth/userid":         "user1",
-		group + "/acls/" + initiator + "/auth/password":       "secret12345678",
+		group + "/acls/" + initiator + "/auth/password":       chap,
 		group + "/acls/" + initiator + "/lun_0/write_protect": "0",
 	} {
-		text, err := os.ReadFile(file)
-		require.NoError(t, err)
-		assert.Equal(t, want+"\n", string(text), file)
+		assert.Equal(t, want, run(t, "cat %s", file), file)
 	}
 
 	t.Run("login", func(t *testing.T) {
@@ -172,7 +238,7 @@ func TestKernel(t *testing.T) {
 		require.NoError(t, k.Export(t.Context(), e))
 
 		// The same disk by another name.
-		require.NoError(t, os.Symlink(disks[0], "/dev/renamed"))
+		run(t, "ln -s %s /dev/renamed", disks[0])
 		renamed := e
 		renamed.Device = "/dev/renamed"
 		require.NoError(t, k.Export(t.Context(), renamed))
@@ -185,6 +251,7 @@ func TestKernel(t *testing.T) {
 		_, err = sh(t, "dd if=/dev/zero of=%s bs=4k count=1 oflag=direct", sd)
 		require.Error(t, err)
 		require.NoError(t, k.Allow(t.Context(), iqn1, i))
+		run(t, "echo 1 >/sys/block/%s/device/rescan", filepath.Base(sd)) // udev may have had it looked at
 		run(t, "dd if=/dev/zero of=%s bs=4k count=1 oflag=direct", sd)
 
 		// A portal goes without the session that came by it.
@@ -211,6 +278,14 @@ func TestKernel(t *testing.T) {
 		logout(t, iqn1, e.Portals[0])
 	})
 
+	t.Run("second initiator", func(t *testing.T) {
+		second := Initiator{IQN: "iqn.1993-08.org.debian:01:second", User: "user2", Password: chap, ReadOnly: true}
+		measure(t, "allow second", func() error { return k.Allow(t.Context(), iqn1, second) })
+		assert.Equal(t, "1", run(t, "cat %s/acls/%s/lun_0/write_protect", group, second.IQN))
+		measure(t, "disallow second", func() error { return k.Disallow(t.Context(), iqn1, second.IQN) })
+		assert.Equal(t, initiator, run(t, "ls %s/acls", group))
+	})
+
 	t.Run("other serial, device, mode", func(t *testing.T) {
 		changed := e
 		changed.Serial, changed.Device, changed.ReadOnly = "no-hex-ZZ-12AB", disks[2], true
@@ -220,9 +295,7 @@ func TestKernel(t *testing.T) {
 		assert.Equal(t, "1", run(t, "cat /sys/block/%s/ro", filepath.Base(sds(t, WWN(changed.Serial))[0])))
 		logout(t, iqn1, e.Portals[0])
 		require.NoError(t, k.Export(t.Context(), e))
-		text, err := os.ReadFile(group + "/acls/" + initiator + "/lun_0/write_protect")
-		require.NoError(t, err)
-		assert.Equal(t, "1\n", string(text), "the mode of the ACL is kept")
+		assert.Equal(t, "1", run(t, "cat %s/acls/%s/lun_0/write_protect", group, initiator), "the mode of the ACL is kept")
 		require.NoError(t, k.Allow(t.Context(), iqn1, i))
 	})
 
@@ -259,11 +332,8 @@ func interop(t *testing.T, k *Kernel, e, other Export, initiator string) {
 		assert.Contains(t, out, want)
 	}
 	file := debianFolder + "/saveconfig.json"
-	ours, err := os.ReadFile(file)
-	require.NoError(t, err)
-	info, err := os.Stat(file)
-	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	ours := run(t, "cat %s", file)
+	assert.Equal(t, "600 root", run(t, "stat -c '%%a %%U' %s", file))
 	before, err := k.Targets(t.Context())
 	require.NoError(t, err)
 
@@ -277,21 +347,18 @@ func interop(t *testing.T, k *Kernel, e, other Export, initiator string) {
 
 	// What rtslib writes about the same, and that our saving leaves it alone.
 	run(t, "targetcli saveconfig")
-	theirs, err := os.ReadFile(file)
-	require.NoError(t, err)
+	theirs := run(t, "cat %s", file)
 	contains(t, ours, theirs)
 	require.NoError(t, k.Export(t.Context(), e))
-	again, err := os.ReadFile(file)
-	require.NoError(t, err)
-	assert.Equal(t, string(theirs), string(again))
+	assert.Equal(t, theirs, run(t, "cat %s", file))
 }
 
 // contains: all that is in the one file is in the other.
-func contains(t *testing.T, part, whole []byte) {
+func contains(t *testing.T, part, whole string) {
 	t.Helper()
 	var a, b any
-	require.NoError(t, json.Unmarshal(part, &a))
-	require.NoError(t, json.Unmarshal(whole, &b))
+	require.NoError(t, json.Unmarshal([]byte(part), &a))
+	require.NoError(t, json.Unmarshal([]byte(whole), &b))
 	assert.Empty(t, differences("", a, b))
 }
 
@@ -324,7 +391,7 @@ func differences(at string, part, whole any) []string {
 }
 
 func TestKernelErrors(t *testing.T) {
-	k, disks := vm(t)
+	k, disks, _ := vm(t)
 	require.NoError(t, k.Ready(t.Context()))
 	e := Export{IQN: iqn1, Device: disks[0], Serial: id1, Portals: addr("127.0.0.1:3260")}
 	clean := func(what string) {
@@ -380,20 +447,23 @@ func TestKernelErrors(t *testing.T) {
 	clean("at the end")
 
 	// A file system that lacks something, as the fake has it.
-	h := host{}
-	require.ErrorIs(t, h.write(iscsiDir+"/nothing", "1"), syscall.ENOENT)
-	require.ErrorIs(t, h.mkdir(iscsiDir), syscall.EEXIST)
-	require.ErrorIs(t, h.mkdir(coreDir+"/foo_0"), syscall.EINVAL)
+	h := k.host()
+	require.ErrorIs(t, h.write(t.Context(), iscsiDir+"/nothing", "1"), syscall.ENOENT)
+	require.ErrorIs(t, h.mkdir(t.Context(), iscsiDir), syscall.EEXIST)
+	require.ErrorIs(t, h.mkdir(t.Context(), coreDir+"/foo_0"), syscall.EINVAL)
 	require.True(t, h.mounted(configDir))
 	require.False(t, h.mounted("/etc"))
 }
 
 // TestKernelCrash kills the work after each of its steps, and repeats it.
 func TestKernelCrash(t *testing.T) {
-	k, disks := vm(t)
+	if os.Geteuid() != 0 {
+		t.Skip("the same steps, each of which a program does that is slow in a VM")
+	}
+	k, disks, _ := vm(t)
 	require.NoError(t, k.Ready(t.Context()))
 	e := Export{IQN: iqn1, Device: disks[0], Serial: id1, Portals: addr("127.0.0.1:3260", "[::1]:3261")}
-	i := Initiator{IQN: "iqn.1993-08.org.debian:01:x", User: "u", Password: "secret12345678"}
+	i := Initiator{IQN: "iqn.1993-08.org.debian:01:x", User: "u", Password: chap}
 	snapshot := func() string {
 		return run(t, "cd %s && find . -name '*statistics' -prune -o \\( -type d -o -type l \\) -print | grep -v /alua | sort", targetDir)
 	}
@@ -407,7 +477,7 @@ func TestKernelCrash(t *testing.T) {
 	assert.Equal(t, empty, snapshot())
 	killed := 0
 	for at := 1; ; at++ {
-		dying := &mortal{files: host{}, left: at}
+		dying := &mortal{files: k.host(), left: at}
 		k.fs = dying
 		err := whole()
 		k.fs = nil
@@ -420,7 +490,7 @@ func TestKernelCrash(t *testing.T) {
 			require.NoError(t, whole(), "killed after %d", at)
 			require.Equal(t, want, snapshot(), "killed after %d", at)
 		}
-		dying = &mortal{files: host{}, left: at / 2}
+		dying = &mortal{files: k.host(), left: at / 2}
 		k.fs = dying
 		_ = k.Unexport(t.Context(), iqn1) // killed, mostly
 		k.fs = nil

@@ -45,7 +45,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{fakeKernel: f, logs: &bytes.Buffer{}}
 	locks := &lock.Keyed{}
 	w.Kernel = &Kernel{
-		fs: f, Lock: locks.Lock, Modprobe: f.modprobe,
+		fs: f.through(), Lock: locks.Lock, Modprobe: f.modprobe,
 		Log: slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	t.Cleanup(func() {
@@ -268,35 +268,35 @@ func TestExportRepairs(t *testing.T) {
 	t.Parallel()
 	store, group := coreDir+"/iblock_0/"+iqn1, iscsiDir+"/"+iqn1+"/tpgt_1"
 	for name, hurt := range map[string]func(w *world){
-		"disabled":          func(w *world) { assert.NoError(t, w.write(group+"/enable", "0")) },
-		"open to all":       func(w *world) { assert.NoError(t, w.write(group+"/attrib/generate_node_acls", "1")) },
-		"no authentication": func(w *world) { assert.NoError(t, w.write(group+"/attrib/authentication", "0")) },
-		"no portal":         func(w *world) { assert.NoError(t, w.rmdir(group+"/np/[::1]:3260")) },
-		"no LUN link":       func(w *world) { assert.NoError(t, w.unlink(group+"/lun/lun_0/cinderlib")) },
+		"disabled":          func(w *world) { assert.NoError(t, w.write(t.Context(), group+"/enable", "0")) },
+		"open to all":       func(w *world) { assert.NoError(t, w.write(t.Context(), group+"/attrib/generate_node_acls", "1")) },
+		"no authentication": func(w *world) { assert.NoError(t, w.write(t.Context(), group+"/attrib/authentication", "0")) },
+		"no portal":         func(w *world) { assert.NoError(t, w.rmdir(t.Context(), group+"/np/[::1]:3260")) },
+		"no LUN link":       func(w *world) { assert.NoError(t, w.unlink(t.Context(), group+"/lun/lun_0/cinderlib")) },
 		"no target": func(w *world) {
 			assert.NoError(t, w.change(t.Context(), "", iqn1, func(ctx context.Context, t *tree) error { return t.removeTarget(ctx, iqn1) }))
 		},
 		"no backstore": func(w *world) {
-			assert.NoError(t, w.unlink(group+"/lun/lun_0/cinderlib"))
-			assert.NoError(t, w.rmdir(store))
+			assert.NoError(t, w.unlink(t.Context(), group+"/lun/lun_0/cinderlib"))
+			assert.NoError(t, w.rmdir(t.Context(), store))
 		},
 		"empty adapter": func(w *world) {
 			assert.NoError(t, w.Unexport(t.Context(), iqn1))
-			assert.NoError(t, w.mkdir(coreDir+"/iblock_0"))
+			assert.NoError(t, w.mkdir(t.Context(), coreDir+"/iblock_0"))
 		},
 		"backstore not enabled": func(w *world) {
 			assert.NoError(t, w.Unexport(t.Context(), iqn1))
-			assert.NoError(t, w.mkdir(coreDir+"/iblock_3"))
-			assert.NoError(t, w.mkdir(coreDir+"/iblock_3/"+iqn1))
+			assert.NoError(t, w.mkdir(t.Context(), coreDir+"/iblock_3"))
+			assert.NoError(t, w.mkdir(t.Context(), coreDir+"/iblock_3/"+iqn1))
 		},
 		"original's stale backstore": func(w *world) {
 			assert.NoError(t, w.Unexport(t.Context(), iqn1))
-			assert.NoError(t, w.mkdir(coreDir+"/iblock_3"))
+			assert.NoError(t, w.mkdir(t.Context(), coreDir+"/iblock_3"))
 			s := coreDir + "/iblock_3/" + iqn1
-			assert.NoError(t, w.mkdir(s))
-			assert.NoError(t, w.write(s+"/control", "udev_path=/dev/vg/v3"))
-			assert.NoError(t, w.write(s+"/enable", "1"))
-			assert.NoError(t, w.mkdir(s+"/alua/mine"))
+			assert.NoError(t, w.mkdir(t.Context(), s))
+			assert.NoError(t, w.write(t.Context(), s+"/control", "udev_path=/dev/vg/v3"))
+			assert.NoError(t, w.write(t.Context(), s+"/enable", "1"))
+			assert.NoError(t, w.mkdir(t.Context(), s+"/alua/mine"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -310,6 +310,58 @@ func TestExportRepairs(t *testing.T) {
 			assert.Equal(t, want, w.String())
 		})
 	}
+}
+
+// The target that the original made: the serial is random, links are named
+// otherwise. Export takes it over unless somebody is logged in.
+func TestOriginal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store, group := coreDir+"/iblock_4/"+iqn1, iscsiDir+"/"+iqn1+"/tpgt_1"
+	acl := group + "/acls/" + host1
+	for _, dir := range []string{coreDir + "/iblock_4", store, path1, group, group + "/lun/lun_0", group + "/np/0.0.0.0:3260", acl, acl + "/lun_0"} {
+		require.NoError(t, w.mkdir(t.Context(), dir))
+		if dir == store {
+			for _, file := range [][2]string{{"udev_path", "/dev/vg/v1"}, {"control", "udev_path=/dev/vg/v1"}, {"enable", "1"}, {"wwn/vpd_unit_serial", id2}} {
+				require.NoError(t, w.write(t.Context(), store+"/"+file[0], file[1]))
+			}
+		}
+	}
+	require.NoError(t, w.symlink(t.Context(), store, group+"/lun/lun_0/0a1b2c3d4e"))
+	require.NoError(t, w.symlink(t.Context(), group+"/lun/lun_0", acl+"/lun_0/5f6a7b8c9d"))
+	require.NoError(t, w.write(t.Context(), acl+"/auth/userid", "original"))
+	require.NoError(t, w.write(t.Context(), acl+"/auth/password", "original-"+canary))
+	require.NoError(t, w.write(t.Context(), group+"/enable", "1"))
+	original := w.String()
+
+	second := initiator1()
+	second.IQN, second.ReadOnly = host2, true
+	for _, inUse := range []bool{true, false} {
+		if inUse {
+			require.True(t, w.login(iqn1, host1))
+		} else {
+			w.nodes[acl].session = nil
+			require.Equal(t, original, w.String())
+		}
+		require.NoError(t, w.Allow(t.Context(), iqn1, second))
+		assert.Equal(t, "1\n", w.get(group+"/acls/"+host2+"/lun_0/write_protect"))
+		require.NoError(t, w.Disallow(t.Context(), iqn1, host2))
+		if inUse {
+			require.ErrorIs(t, w.Export(t.Context(), export1()), fault.ErrInUse)
+		}
+	}
+	require.NoError(t, w.Export(t.Context(), export1()))
+	list, err := w.Targets(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []TargetState{{
+		IQN: iqn1, Device: "/dev/vg/v1", Serial: id1, Portals: addr("10.0.0.1:3260", "[::1]:3260"), Enabled: true, Initiators: []string{host1}, Complete: true,
+	}}, list)
+	assert.Equal(t, "original-"+canary, w.get(acl+"/auth/password"))
+	assert.Equal(t, "0\n", w.get(acl+"/lun_0/write_protect"))
+	require.True(t, w.login(iqn1, host1))
+	require.NoError(t, w.Export(t.Context(), export1()), "it is ours now, also in use")
+	require.NoError(t, w.Unexport(t.Context(), iqn1))
+	assert.NotContains(t, w.String(), iqn1)
 }
 
 func TestAllow(t *testing.T) {
@@ -337,7 +389,7 @@ func TestAllow(t *testing.T) {
 	assert.NotNil(t, w.nodes[acl].session)
 
 	// An ACL without its LUN, or with one that was taken from under it.
-	require.NoError(t, w.unlink(acl+"/lun_0/cinderlib"))
+	require.NoError(t, w.unlink(t.Context(), acl+"/lun_0/cinderlib"))
 	require.NoError(t, w.Allow(t.Context(), iqn1, i))
 	assert.Equal(t, "1\n", w.get(acl+"/lun_0/write_protect"))
 	w.nodes[acl+"/lun_0"].mapped = false
@@ -355,7 +407,7 @@ func TestAllow(t *testing.T) {
 	require.NoError(t, w.Disallow(t.Context(), iqn1, host2))
 	assert.Equal(t, empty, w.String())
 
-	require.NoError(t, w.unlink(iscsiDir+"/"+iqn1+"/tpgt_1/lun/lun_0/cinderlib"))
+	require.NoError(t, w.unlink(t.Context(), iscsiDir+"/"+iqn1+"/tpgt_1/lun/lun_0/cinderlib"))
 	require.ErrorIs(t, w.Allow(t.Context(), iqn1, initiator1()), fault.ErrPrecondition)
 	for _, bad := range []func(*Initiator){
 		func(i *Initiator) { i.IQN = "" },

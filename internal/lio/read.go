@@ -302,6 +302,25 @@ func (k *Kernel) Targets(ctx context.Context) ([]TargetState, error) {
 	return found, nil
 }
 
+// Target gives one target, nil if there is nothing of it.
+func (k *Kernel) Target(ctx context.Context, iqn string) (state *TargetState, err error) {
+	err = k.read(ctx, "look at "+iqn, func(ctx context.Context, t *tree) error {
+		g, err := t.whole(ctx, iqn)
+		if gone(err) || err == nil && g == nil {
+			return nil
+		}
+		if err == nil {
+			s := stateOf(iqn, g)
+			state = &s
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return state, nil
+}
+
 // iqns gives the names of the targets, and of the backstores that are called as
 // targets are.
 func (t *tree) iqns(ctx context.Context) ([]string, error) {

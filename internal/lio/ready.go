@@ -4,7 +4,6 @@ package lio
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -61,8 +60,8 @@ func (k *Kernel) core(ctx context.Context, t *tree) error {
 		}
 	}
 	if !t.fs.mounted(configDir) {
-		err := t.step(ctx, "mount configfs on "+configDir, func() error { return t.fs.mount(configDir) })
-		if err != nil && !errors.Is(err, syscall.EBUSY) { // EBUSY: somebody was quicker
+		err := t.step(ctx, "mount configfs on "+configDir, func(ctx context.Context) error { return t.fs.mount(ctx, configDir) })
+		if err != nil && !t.fs.mounted(configDir) { // else somebody was quicker
 			return err
 		}
 	}

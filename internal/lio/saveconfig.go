@@ -31,15 +31,15 @@ func (k *Kernel) save(ctx context.Context, t *tree, iqn string, g *target) {
 	}
 	store, target, err := t.dump(ctx, g)
 	if err == nil {
-		err = t.step(ctx, "save "+file, func() error { return saveInto(t.fs, file, iqn, store, target) })
+		err = t.step(ctx, "save "+file, func(ctx context.Context) error { return saveInto(ctx, t.fs, file, iqn, store, target) })
 	}
 	if err != nil {
 		k.log().Warn("lio: targets not saved for targetctl", slog.String("target", iqn), slog.Any("error", err))
 	}
 }
 
-func saveInto(on files, file, iqn string, store, target object) error {
-	text, err := on.load(file)
+func saveInto(ctx context.Context, on files, file, iqn string, store, target object) error {
+	text, err := on.load(ctx, file)
 	missing := errors.Is(err, fs.ErrNotExist)
 	switch {
 	case missing && store == nil && target == nil:
@@ -53,7 +53,7 @@ func saveInto(on files, file, iqn string, store, target object) error {
 	if err != nil || bytes.Equal(merged, text) {
 		return err
 	}
-	return on.replace(file, merged)
+	return on.replace(ctx, file, merged)
 }
 
 // object is a JSON object of the file.

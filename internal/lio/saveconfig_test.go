@@ -130,45 +130,45 @@ func TestSave(t *testing.T) {
 
 func TestReplace(t *testing.T) {
 	t.Parallel()
-	h := host{root: t.TempDir()}
+	h := (&Kernel{Root: t.TempDir()}).host()
 	for _, text := range []string{"one", "two"} {
-		require.NoError(t, h.replace("/etc/target/saveconfig.json", []byte(text)))
+		require.NoError(t, h.replace(t.Context(), "/etc/target/saveconfig.json", []byte(text)))
 		// What a killed one left is in nobody's way.
 		require.NoError(t, os.WriteFile(h.root+"/etc/target/saveconfig.json.temp", nil, 0o644))
 	}
-	got, err := h.load("/etc/target/saveconfig.json")
+	got, err := h.load(t.Context(), "/etc/target/saveconfig.json")
 	require.NoError(t, err)
 	assert.Equal(t, "two", string(got))
 	info, err := os.Stat(h.root + "/etc/target/saveconfig.json")
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	require.NoError(t, os.Mkdir(h.root+"/etc/target/folder", 0o755))
-	require.Error(t, h.replace("/etc/target/folder", []byte("x")))
+	require.Error(t, h.replace(t.Context(), "/etc/target/folder", []byte("x")))
 	assert.NoFileExists(t, h.root+"/etc/target/folder.temp")
 }
 
 // TestHost is what files and folders can show of the real host.
 func TestHost(t *testing.T) {
 	t.Parallel()
-	h := host{root: t.TempDir()}
-	require.NoError(t, h.mkdir("/a"))
-	require.ErrorIs(t, h.mkdir("/a"), syscall.EEXIST)
-	require.ErrorIs(t, h.write("/a/attr", "1"), syscall.ENOENT, "never made")
+	h := (&Kernel{Root: t.TempDir()}).host()
+	require.NoError(t, h.mkdir(t.Context(), "/a"))
+	require.ErrorIs(t, h.mkdir(t.Context(), "/a"), syscall.EEXIST)
+	require.ErrorIs(t, h.write(t.Context(), "/a/attr", "1"), syscall.ENOENT, "never made")
 	require.NoError(t, os.WriteFile(h.root+"/a/attr", []byte("12345\n"), 0o600))
-	require.NoError(t, h.write("/a/attr", "9"))
-	text, err := h.read("/a/attr")
+	require.NoError(t, h.write(t.Context(), "/a/attr", "9"))
+	text, err := h.read(t.Context(), "/a/attr")
 	require.NoError(t, err)
 	assert.Equal(t, "92345\n", text, "never cut")
-	require.NoError(t, h.symlink("/a/attr", "/a/link"))
+	require.NoError(t, h.symlink(t.Context(), "/a/attr", "/a/link"))
 	target, err := h.readlink("/a/link")
 	require.NoError(t, err)
 	assert.Equal(t, h.root+"/a/attr", target)
 	entries, err := h.list("/a")
 	require.NoError(t, err)
 	assert.Equal(t, []entry{{"attr", 0}, {"link", os.ModeSymlink}}, entries)
-	require.ErrorIs(t, h.rmdir("/a"), syscall.ENOTEMPTY)
-	require.ErrorIs(t, h.rmdir("/a/link"), syscall.ENOTDIR)
-	require.NoError(t, h.unlink("/a/link"))
+	require.ErrorIs(t, h.rmdir(t.Context(), "/a"), syscall.ENOTEMPTY)
+	require.ErrorIs(t, h.rmdir(t.Context(), "/a/link"), syscall.ENOTDIR)
+	require.NoError(t, h.unlink(t.Context(), "/a/link"))
 	there, err := h.exists("/a/link")
 	require.NoError(t, err)
 	assert.False(t, there)

@@ -60,16 +60,16 @@ func attempts() map[string]attempt {
 			return err
 		}},
 		"half made": {prepare: func(t *testing.T, w *world) {
-			require.NoError(t, w.mkdir(coreDir+"/iblock_5"))
-			require.NoError(t, w.mkdir(coreDir+"/iblock_5/"+iqn1))
-			require.NoError(t, w.mkdir(coreDir+"/iblock_7"))
-			require.NoError(t, w.mkdir(path1))
+			require.NoError(t, w.mkdir(t.Context(), coreDir+"/iblock_5"))
+			require.NoError(t, w.mkdir(t.Context(), coreDir+"/iblock_5/"+iqn1))
+			require.NoError(t, w.mkdir(t.Context(), coreDir+"/iblock_7"))
+			require.NoError(t, w.mkdir(t.Context(), path1))
 		}, do: export(export1())},
 		"allow":        {prepare: prepared(export(export1()), allow(writer)), do: allow(reader), whole: true},
 		"allow anew":   {prepare: withTwo, do: allow(changed)},
 		"disallow":     {prepare: withTwo, do: func(t *testing.T, w *world) error { return w.Disallow(t.Context(), iqn1, host1) }},
 		"unexport":     {prepare: withTwo, do: unexport},
-		"from nothing": {prepare: func(t *testing.T, w *world) { require.NoError(t, w.rmdir(iscsiDir)) }, do: export(export1())},
+		"from nothing": {prepare: func(t *testing.T, w *world) { require.NoError(t, w.rmdir(t.Context(), iscsiDir)) }, do: export(export1())},
 	}
 }
 

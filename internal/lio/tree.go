@@ -4,6 +4,7 @@ package lio
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -33,13 +34,17 @@ type tree struct {
 	changed bool
 }
 
-// step does one thing; what names it.
-func (t *tree) step(ctx context.Context, what string, do func() error) error {
+// errBefore: the step was not begun.
+var errBefore = errors.New("before")
+
+// step does one thing; what names it. It is not cut short: the end of a program
+// that does it as root would not be the end of what the kernel does for it.
+func (t *tree) step(ctx context.Context, what string, do func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("before %s: %w", what, err)
+		return fmt.Errorf("%w %s: %w", errBefore, what, err)
 	}
 	t.now.Store(&what)
-	if err := do(); err != nil {
+	if err := do(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
@@ -54,22 +59,22 @@ func (t *tree) doing() string {
 
 func (t *tree) mkdir(ctx context.Context, dir string) error {
 	t.changed = true
-	return t.step(ctx, "mkdir "+dir, func() error { return t.fs.mkdir(dir) })
+	return t.step(ctx, "mkdir "+dir, func(ctx context.Context) error { return t.fs.mkdir(ctx, dir) })
 }
 
 func (t *tree) rmdir(ctx context.Context, dir string) error {
 	t.changed = true
-	return t.step(ctx, "rmdir "+dir, func() error { return t.fs.rmdir(dir) })
+	return t.step(ctx, "rmdir "+dir, func(ctx context.Context) error { return t.fs.rmdir(ctx, dir) })
 }
 
 func (t *tree) symlink(ctx context.Context, target, link string) error {
 	t.changed = true
-	return t.step(ctx, "link "+link+" to "+target, func() error { return t.fs.symlink(target, link) })
+	return t.step(ctx, "link "+link+" to "+target, func(ctx context.Context) error { return t.fs.symlink(ctx, target, link) })
 }
 
 func (t *tree) unlink(ctx context.Context, link string) error {
 	t.changed = true
-	return t.step(ctx, "unlink "+link, func() error { return t.fs.unlink(link) })
+	return t.step(ctx, "unlink "+link, func(ctx context.Context) error { return t.fs.unlink(ctx, link) })
 }
 
 func (t *tree) write(ctx context.Context, file, value string) error {
@@ -83,11 +88,11 @@ func (t *tree) writeSecret(ctx context.Context, file string, value secret.Text) 
 
 func (t *tree) put(ctx context.Context, file, value, shown string) error {
 	t.changed = true
-	return t.step(ctx, "write "+shown+" to "+file, func() error { return t.fs.write(file, value) })
+	return t.step(ctx, "write "+shown+" to "+file, func(ctx context.Context) error { return t.fs.write(ctx, file, value) })
 }
 
 func (t *tree) list(ctx context.Context, dir string) (entries []entry, err error) {
-	err = t.step(ctx, "list "+dir, func() (err error) {
+	err = t.step(ctx, "list "+dir, func(context.Context) (err error) {
 		entries, err = t.fs.list(dir)
 		return err
 	})
@@ -121,7 +126,7 @@ func names(entries []entry, kind fs.FileMode, prefix string) []string {
 }
 
 func (t *tree) exists(ctx context.Context, file string) (there bool, err error) {
-	err = t.step(ctx, "look for "+file, func() (err error) {
+	err = t.step(ctx, "look for "+file, func(context.Context) (err error) {
 		there, err = t.fs.exists(file)
 		return err
 	})
@@ -130,7 +135,7 @@ func (t *tree) exists(ctx context.Context, file string) (there bool, err error) 
 
 // follow is where a link leads. The kernel's links are relative.
 func (t *tree) follow(ctx context.Context, link string) (target string, err error) {
-	err = t.step(ctx, "read link "+link, func() (err error) {
+	err = t.step(ctx, "read link "+link, func(context.Context) (err error) {
 		target, err = t.fs.readlink(link)
 		return err
 	})
@@ -142,8 +147,8 @@ func (t *tree) follow(ctx context.Context, link string) (target string, err erro
 
 // read gives an attribute without its newline.
 func (t *tree) read(ctx context.Context, file string) (value string, err error) {
-	err = t.step(ctx, "read "+file, func() (err error) {
-		value, err = t.fs.read(file)
+	err = t.step(ctx, "read "+file, func(ctx context.Context) (err error) {
+		value, err = t.fs.read(ctx, file)
 		return err
 	})
 	return strings.TrimSuffix(value, "\n"), err
@@ -159,7 +164,7 @@ func (t *tree) set(ctx context.Context, file, value string) error {
 }
 
 func (t *tree) device(ctx context.Context, file string) (d device, err error) {
-	err = t.step(ctx, "look at "+file, func() (err error) {
+	err = t.step(ctx, "look at "+file, func(context.Context) (err error) {
 		d, err = t.fs.device(file)
 		return err
 	})

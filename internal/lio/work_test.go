@@ -91,7 +91,7 @@ func TestReady(t *testing.T) {
 
 type readOnly struct{ *fakeKernel }
 
-func (readOnly) mkdir(string) error { return syscall.EROFS }
+func (readOnly) mkdir(context.Context, string) error { return syscall.EROFS }
 
 // A step that does not come back from the kernel.
 func TestBlocks(t *testing.T) {
