@@ -97,7 +97,7 @@ func (c *check) run(ctx context.Context) error {
 		return Errorf(ErrDeviceNotUsable, "device %s has no content", c.path)
 	}
 	if wwid := c.wwid(sysfs); wwid != "" && len(c.wwids) > 0 &&
-		!slices.ContainsFunc(c.wwids, func(w string) bool { return sameWWID(w, wwid) }) {
+		!slices.ContainsFunc(c.wwids, func(w string) bool { return SameWWID(w, wwid) }) {
 		return Errorf(ErrWrongDevice, "device %s is %s, and the volume %s", c.path, wwid, strings.Join(c.wwids, ", "))
 	}
 	return c.read(ctx)

@@ -11,6 +11,8 @@ var (
 	ErrPermission      = fault.ErrPermission      // it needs root, and the root helper did not help
 	ErrInUse           = fault.ErrInUse           // somebody has the device open
 	ErrUnavailable     = fault.ErrUnavailable     // no path answers
+	ErrUnauthenticated = fault.ErrUnauthenticated // the target refuses the credentials
+	ErrPrecondition    = fault.ErrPrecondition    // the host lacks what it takes: a program, a daemon
 	ErrWrongDevice     = fault.ErrWrongDevice     // the device is another volume
 	ErrDeviceNotUsable = fault.ErrDeviceNotUsable // the device is there and cannot be read
 )

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// sameWWID tells whether two identities name one device, whatever the notation:
+// SameWWID tells whether two identities name one device, whatever the notation:
 // that of sysfs (naa.6…, eui.…, t10.…), that of udev and multipath, which put a
 // type digit in the place of the prefix (36…), or bare.
-func sameWWID(a, b string) bool {
+func SameWWID(a, b string) bool {
 	forms := wwidForms(b)
 	return slices.ContainsFunc(wwidForms(a), func(f string) bool { return slices.Contains(forms, f) })
 }

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scsi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/gocinder/cinderlib/connector"
+)
+
+// Users says who uses a block device, or a partition of it, as far as that
+// shows: what it is mounted on, which devices are made of it, which programs
+// have it open. Not counted are the holders in except, and the programs in
+// lookers. An ordinary user sees no programs but its own.
+func Users(ctx context.Context, h *connector.Host, name string, except ...string) ([]string, error) {
+	users := make(chan []string, 1)
+	err := patient(ctx, "look for users of /dev/"+name, func(context.Context) error {
+		users <- usersOf(h, name, except)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return <-users, nil
+}
+
+func usersOf(h *connector.Host, name string, except []string) []string {
+	u := use{host: h, except: except, numbers: map[string]string{}}
+	users := u.holders(name)
+	u.add(name, "/sys/block/"+name)
+	partitions, _ := filepath.Glob(h.Path("/sys/block/" + name + "/" + name + "*/dev"))
+	for _, p := range partitions {
+		part := filepath.Base(filepath.Dir(p))
+		u.add(part, "/sys/block/"+name+"/"+part)
+	}
+	users = append(users, u.mounts()...)
+	users = append(users, u.swaps()...)
+	users = append(users, u.programs()...)
+	if len(users) == 0 && !u.excepted && u.taken(name) {
+		users = append(users, "somebody has it open")
+	}
+	return users
+}
+
+// lookers look into every disk that there is, and can do without.
+var lookers = []string{"multipathd", "(udev-worker)", "systemd-udevd", "udevd"}
+
+// use is one look for users.
+type use struct {
+	host     *connector.Host
+	except   []string
+	excepted bool              // one of except holds the device
+	numbers  map[string]string // MAJOR:MINOR of the device and its partitions, to their names
+}
+
+func (u *use) add(name, sys string) {
+	if number := Attr(u.host, sys+"/dev"); number != "" {
+		u.numbers[number] = name
+	}
+}
+
+// holders names the devices made of one. Maps of partitions, which kpartx makes
+// on its own, count for what is upon them.
+func (u *use) holders(name string) []string {
+	var users []string
+	held, _ := filepath.Glob(u.host.Path("/sys/block/" + name + "/holders/*"))
+	parts, _ := filepath.Glob(u.host.Path("/sys/block/" + name + "/" + name + "*/holders/*"))
+	for _, holder := range append(held, parts...) {
+		holder = filepath.Base(holder)
+		if slices.Contains(u.except, holder) {
+			u.excepted = true
+			continue
+		}
+		if strings.HasPrefix(Attr(u.host, "/sys/block/"+holder+"/dm/uuid"), "part") {
+			u.add(holder, "/sys/block/"+holder)
+			users = append(users, u.holders(holder)...)
+			continue
+		}
+		if alias := Attr(u.host, "/sys/block/"+holder+"/dm/name"); alias != "" {
+			holder += " (" + alias + ")"
+		}
+		users = append(users, "used by "+holder)
+	}
+	return users
+}
+
+// mounts: proc_pid_mountinfo(5).
+func (u *use) mounts() []string {
+	var users []string
+	table, _ := os.ReadFile(u.host.Path("/proc/self/mountinfo"))
+	for line := range strings.Lines(string(table)) {
+		if field := strings.Fields(line); len(field) > 4 && u.numbers[field[2]] != "" {
+			users = append(users, "mounted on "+field[4])
+		}
+	}
+	return users
+}
+
+func (u *use) swaps() []string {
+	var users []string
+	table, _ := os.ReadFile(u.host.Path("/proc/swaps"))
+	for line := range strings.Lines(string(table)) {
+		field := strings.Fields(line)
+		if len(field) == 0 || !strings.HasPrefix(field[0], "/dev/") {
+			continue
+		}
+		if number, ok := number(u.host.Path(field[0])); ok && u.numbers[number] != "" {
+			users = append(users, "swap on "+field[0])
+		}
+	}
+	return users
+}
+
+// programs looks through the open files of all processes that it may.
+func (u *use) programs() []string {
+	var users []string
+	tables, _ := filepath.Glob(u.host.Path("/proc/[0-9]*/fd"))
+	for _, table := range tables {
+		pid := filepath.Base(filepath.Dir(table))
+		program := Attr(u.host, "/proc/"+pid+"/comm")
+		if slices.Contains(lookers, program) {
+			continue
+		}
+		files, _ := os.ReadDir(table)
+		for _, f := range files {
+			link := filepath.Join(table, f.Name())
+			// Only what may be a device: stat of other files may hang with their server.
+			to, err := os.Readlink(link)
+			if err != nil || !strings.Contains(to, "/dev/") && !strings.HasPrefix(to, "/block/") {
+				continue
+			}
+			if number, ok := number(link); ok && u.numbers[number] != "" {
+				users = append(users, fmt.Sprintf("open in %s (process %s)", program, pid))
+				break
+			}
+		}
+	}
+	slices.Sort(users)
+	return slices.Compact(users)
+}
+
+// taken tells whether somebody has the device for itself, as a mount in another
+// name space does.
+func (u *use) taken(name string) bool {
+	f, err := os.OpenFile(u.host.Path("/dev/"+name), os.O_RDONLY|syscall.O_EXCL|syscall.O_NONBLOCK, 0)
+	if err == nil {
+		_ = f.Close() // nothing was done with it
+	}
+	return errors.Is(err, syscall.EBUSY)
+}
+
+// number is MAJOR:MINOR of a device node.
+func number(path string) (string, bool) {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode()&os.ModeDevice == 0 || info.Mode()&os.ModeCharDevice != 0 {
+		return "", false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "", false
+	}
+	// makedev of glibc, gnu_dev_major(3)
+	dev := uint64(st.Rdev)
+	major, minor := dev>>8&0xfff|dev>>32&^0xfff, dev&0xff|dev>>12&^0xff
+	return strconv.FormatUint(major, 10) + ":" + strconv.FormatUint(minor, 10), true
+}
