@@ -6,4 +6,5 @@ package all
 
 import (
 	_ "github.com/gocinder/cinderlib/drivers/file" // file
+	_ "github.com/gocinder/cinderlib/drivers/lvm"  // lvm
 )
