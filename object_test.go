@@ -459,3 +459,40 @@ func TestSupportedDrivers(t *testing.T) {
 		}
 	}
 }
+
+// A handle does not go on believing that its volume is attached here, when
+// another process of this host has detached it.
+func TestDetachedByAnotherProcess(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	store, dir := memory.New(), t.TempDir()
+	one := newFileIn(t, dir, "file", cinderlib.WithStore(store))
+	other := newFileIn(t, dir, "file", cinderlib.WithStore(store))
+	v, err := one.CreateVolume(ctx, 1)
+	require.NoError(t, err)
+	for _, detach := range []func(*cinderlib.Volume, *cinderlib.Connection) error{
+		func(v *cinderlib.Volume, _ *cinderlib.Connection) error { return v.Cleanup(ctx) },
+		func(_ *cinderlib.Volume, c *cinderlib.Connection) error { return c.Detach(ctx) },
+	} {
+		c, err := v.Attach(ctx)
+		require.NoError(t, err)
+		_, err = v.Attach(ctx)
+		require.ErrorIs(t, err, cinderlib.ErrInUse)
+		same, err := library(other).VolumeByID(ctx, v.ID())
+		require.NoError(t, err)
+		there, err := library(other).ConnectionByID(ctx, c.ID())
+		require.NoError(t, err)
+		require.NoError(t, detach(same, there))
+	}
+	_, err = v.Attach(ctx)
+	require.NoError(t, err)
+	require.NoError(t, v.Cleanup(ctx))
+	require.NoError(t, v.Refresh(ctx))
+	connections, err := v.Connections(ctx)
+	require.NoError(t, err)
+	for _, c := range connections {
+		require.NoError(t, c.Detach(ctx))
+		require.NoError(t, c.Disconnect(ctx))
+	}
+	require.NoError(t, v.Delete(ctx))
+}

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/gocinder/cinderlib/connector"
+	"github.com/gocinder/cinderlib/connector/iscsi"
 	"github.com/gocinder/cinderlib/connector/local"
 	"github.com/gocinder/cinderlib/drivers"
 	"github.com/gocinder/cinderlib/internal/lock"
@@ -99,7 +100,11 @@ func (s settings) open(ctx context.Context) (*Library, error) {
 	if l.host.IP == "" {
 		l.host.IP = s.myIP()
 	}
-	l.connectors = map[string]connector.Connector{connector.ProtocolLocal: local.New(l.host)}
+	overISCSI := iscsi.New(l.host)
+	l.connectors = map[string]connector.Connector{
+		connector.ProtocolLocal: local.New(l.host),
+		connector.ProtocolISCSI: overISCSI, connector.ProtocolISER: overISCSI,
+	}
 	for protocol, factory := range s.connectors {
 		l.connectors[protocol] = factory(l.host)
 	}

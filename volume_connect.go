@@ -55,8 +55,14 @@ func (v *Volume) Attach(ctx context.Context, opts ...ConnectOption) (_ *Connecti
 	if err != nil {
 		return nil, err
 	}
-	if v.LocalAttach() != nil {
-		return nil, errorf(ErrInUse, "this handle has it attached here as %s", v.LocalAttach().Path())
+	if c := v.LocalAttach(); c != nil {
+		switch rec, err := c.fresh(ctx); {
+		case err == nil && rec.Device != nil:
+			return nil, errorf(ErrInUse, "this handle has it attached here as %s", rec.Device.Path)
+		case err != nil && !errors.Is(err, ErrNotFound):
+			return nil, err
+		}
+		v.setLocal(nil) // another process, or Recover, has detached it
 	}
 	multipath := b.common.UseMultipath
 	assign(&multipath, p.multipath)

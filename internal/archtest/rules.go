@@ -49,7 +49,7 @@ const (
 
 // tools are packages of internal that import upward: simulations, programs and
 // tests, which no production code imports.
-var tools = []string{"internal/archtest", "internal/arraysim", "internal/demo", "internal/fakehost", "internal/jsonstore", "internal/mysqltest"}
+var tools = []string{"internal/archtest", "internal/arraysim", "internal/demo", "internal/fakehost", "internal/jsonstore", "internal/mysqltest", "internal/vmtest"}
 
 func roomOf(path string) room {
 	first, rest, below := strings.Cut(path, "/")

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vmtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestStress: two processes with 16 goroutines each create, attach, write, read,
+// detach and delete on one host.
+func TestStress(t *testing.T) {
+	need(t)
+	folder := t.TempDir()
+	w, err := open(t.Context(), folder, false)
+	require.NoError(t, err)
+	var processes sync.WaitGroup
+	for p := range 2 {
+		processes.Go(func() {
+			cmd := exec.CommandContext(t.Context(), os.Args[0])
+			cmd.Env = append(os.Environ(), childEnv+"=work|"+folder+"|"+strconv.Itoa(p))
+			out, err := cmd.CombinedOutput()
+			assert.NoError(t, err, string(out))
+		})
+	}
+	processes.Wait()
+	require.NoError(t, w.check(t.Context()))
+	require.NoError(t, w.lib.Close(t.Context()))
+	requireNothingLeft(t)
+}
+
+// workOnMany is one of the processes.
+func workOnMany(ctx context.Context, args []string) error {
+	w, err := open(ctx, args[0], false)
+	if err != nil {
+		return err
+	}
+	process, err := strconv.ParseUint(args[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	const goroutines = 16
+	faults := make([]error, goroutines)
+	var all sync.WaitGroup
+	for i := range faults {
+		all.Go(func() { faults[i] = w.life(ctx, process<<32|uint64(i)) })
+	}
+	all.Wait()
+	return errors.Join(errors.Join(faults...), w.lib.Close(ctx))
+}
+
+// life is that of one volume, whose data nobody else touches.
+func (w *world) life(ctx context.Context, seed uint64) error {
+	v, err := w.b.CreateVolume(ctx, 1)
+	if err != nil {
+		return err
+	}
+	var want sum
+	for round := range 2 {
+		c, err := v.Attach(ctx)
+		if err != nil {
+			return err
+		}
+		if round == 0 {
+			want, err = write(c.Path(), seed, 16*mib, nil)
+		}
+		if err != nil {
+			return err
+		}
+		if read, err := content(c.Path(), 16*mib); err != nil || read != want {
+			return fmt.Errorf("volume %s: wrong data on %s: %w", v.ID(), c.Path(), err)
+		}
+		if err := v.Detach(ctx); err != nil {
+			return err
+		}
+	}
+	return v.Delete(ctx)
+}

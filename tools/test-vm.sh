@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# tools/test-vm.sh [NAME...]
+#
+# The tests that need a kernel with LVM, LIO, iSCSI and multipath: in VMs of tools/vm,
+# two at a time. Without names all run:
+#
+#   functional  the functional suite on LVM: thin, thick, and by two paths
+#   user        the same on thin volumes, as an ordinary user with sudo
+#   packages    the real-kernel tests of the target, the driver and the connector
+#   library     counts, data, lost exports, sweeps, trouble, stress (internal/vmtest)
+#   machines    array and host in two VMs
+#
+# CINDERLIB_VM_SWEEP=all has the sweeps take every step and not one in four. The whole
+# output of each is in bin/vm/NAME.log.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { echo; echo "-- $(date +%T) $*"; }
+die() { echo "test-vm: $*" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || die "needs root"
+
+names=("$@")
+[ $# -gt 0 ] || names=(functional library packages user machines)
+bin=$(mktemp -d)
+logs=$PWD/bin/vm
+mkdir -p "$logs"
+trap 'rm -rf "$bin"' EXIT
+chmod 755 "$bin"
+
+say "installing, building"
+tools/vm/setup uml
+for pkg in functional internal/vmtest internal/lio drivers/lvm connector/iscsi; do
+	go test -c -o "$bin/${pkg##*/}.test" "./$pkg"
+done
+
+# What runs in each VM, and its options.
+addresses='ip addr add 10.99.0.1/32 dev lo; ip addr add 10.99.1.1/32 dev lo'
+# shellcheck disable=SC2016 # for the shell in the VM
+left='[ -z "$(lvs --noheadings -o lv_name | grep -v -- -pool)$(ls -d /sys/kernel/config/target/iscsi/iqn.* /sys/class/iscsi_session/* /sys/block/sd* /etc/iscsi/nodes/* 2>/dev/null)$(dmsetup ls --target multipath | grep -v "^No devices")" ] && echo "nothing is left on the host"'
+run() { # NAME
+	local vm=tools/vm/run
+	export CI=${CI:-} CINDERLIB_VM=1 CINDERLIB_VM_SWEEP=${CINDERLIB_VM_SWEEP:-}
+	case $1 in
+	functional) $vm -s -t 1200 -k 8G -k 10G -k 8G -- bash -c "
+		set -e -- \$VM_DISKS; vgcreate -q cinder-volumes \$1; vgcreate -q thick-volumes \$2; vgcreate -q multipath-volumes \$3
+		$addresses; export CL_FTEST_CFG=$PWD/functional/lvm-vm.yaml; cd functional
+		$bin/functional.test -test.v -test.timeout 20m; $left" ;;
+	user) $vm -s -u -t 900 -- bash -c "
+		set -e; cd /tmp; sudo -n $PWD/tools/lvm-prepare.sh cinder-volumes 8G /var/tmp/vg; cd $PWD/functional
+		export CL_FTEST_CFG=$PWD/functional/lvm.yaml
+		$bin/functional.test -test.v -test.timeout 15m" ;;
+	packages) $vm -s -t 1200 -k 8G -k 1G -k 1G -- bash -c "
+		set -- \$VM_DISKS; cd /tmp; rc=0
+		VM_DISKS=\"\$2 \$3\" $bin/lio.test -test.v -test.run Kernel || rc=1
+		VM_DISKS=\"\$2 \$3\" $bin/iscsi.test -test.v -test.run VM || rc=1
+		vgcreate -q cinder-volumes \$1; $bin/lvm.test -test.v -test.run VM -test.timeout 15m || rc=1; exit \$rc" ;;
+	library) $vm -s -t 1500 -k 12G -- bash -c "
+		set -e; vgcreate -q cinder-volumes \$VM_DISKS; $addresses; cd /tmp
+		$bin/vmtest.test -test.v -test.timeout 24m -test.skip Machine; $left" ;;
+	machines) machines ;;
+	*) die "there is no $1" ;;
+	esac
+}
+
+machines() {
+	local shared=$bin/shared net=cinderlib-$$
+	mkdir -p "$shared"
+	export CINDERLIB_VM_SHARED=$shared CINDERLIB_VM_ADDRESS=10.98.0.1
+	CINDERLIB_VM_MACHINE=array tools/vm/run -s -t 400 -k 6G -d "$shared" -n "$net=10.98.0.1/24" -- bash -c "
+		set -e; vgcreate -q cinder-volumes \$VM_DISKS; cd /tmp; $bin/vmtest.test -test.v -test.run ArrayMachine" &
+	local array=$! rc=0
+	CINDERLIB_VM_MACHINE=host tools/vm/run -s -t 400 -d "$shared" -n "$net=10.98.0.2/24" -- bash -c "
+		cd /tmp; $bin/vmtest.test -test.v -test.run HostMachine" || rc=$?
+	wait $array || rc=$?
+	return $rc
+}
+
+# One job; what is worth it is shown as it comes.
+job() { # NAME
+	set +e
+	run "$1" 2>&1 | tee "$logs/$1.log" | grep --line-buffered -E '^ *--- |^ +[a-z_]+_test.go:[0-9]+: |^(PASS|FAIL|panic)|nothing is left|^vm: |^ *Error' | sed -u "s/^/[$1] /"
+	return "${PIPESTATUS[0]}"
+}
+
+failed=()
+wait_one() { # takes the first of the running jobs
+	local pid=${pids[0]} name=${running[0]}
+	pids=("${pids[@]:1}") running=("${running[@]:1}")
+	if wait "$pid"; then say "$name passed"; else
+		say "$name FAILED; the end of $logs/$name.log:"
+		tail -n 60 "$logs/$name.log"
+		failed+=("$name")
+	fi
+}
+pids=() running=()
+for name in "${names[@]}"; do
+	[ ${#pids[@]} -lt 2 ] || wait_one
+	say "$name"
+	job "$name" &
+	pids+=($!) running+=("$name")
+done
+while [ ${#pids[@]} -gt 0 ]; do wait_one; done
+if grep -hE '^ *--- SKIP' "$logs"/*.log | grep -v Machine; then
+	die "something was skipped"
+fi
+[ ${#failed[@]} = 0 ] || die "failed: ${failed[*]}"
+say "done"
