@@ -84,7 +84,8 @@ func (j *job) theMap(disks []string, first scsi.Disk) (*multipath.Map, error) {
 }
 
 func (j *job) itsMap(m *multipath.Map, first scsi.Disk) bool {
-	return first.WWID == "" || connector.SameWWID(m.WWID, first.WWID) || scsi.OneOf(m.WWID, j.wwids)
+	names := append(first.Names(j.host), j.wwids...)
+	return len(names) == 0 || scsi.OneOf(m.WWID, names)
 }
 
 // usable says what a map lacks.

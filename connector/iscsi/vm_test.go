@@ -504,7 +504,7 @@ func TestVMCutOff(t *testing.T) {
 			start := time.Now()
 			d, err := l.conn.Attach(ctx, r)
 			cancel()
-			require.Less(t, time.Since(start), after+time.Second)
+			require.Less(t, time.Since(start), after+3*time.Second) // a second, were the one processor not so busy
 			t.Logf("ended after %s: %v %v", after, d, err)
 			r.Device = d
 			require.NoError(t, l.conn.Detach(t.Context(), r))

@@ -209,7 +209,9 @@ func TestClearBusy(t *testing.T) {
 				assert.Equal(t, secretText, r.read(name, len(secretText), 0))
 			}
 			v = r.exported(d, v)
+			start := time.Now()
 			err := d.DeleteVolume(t.Context(), v)
+			assert.Zero(t, time.Since(start), "waiting does not help")
 			require.ErrorIs(t, err, drivers.ErrInUse)
 			require.ErrorContains(t, err, "it is exported as iqn.2010-10.org.openstack:"+name+", nobody is logged in")
 			untouched()
@@ -237,6 +239,21 @@ func TestClearBusy(t *testing.T) {
 			r.set(func() { r.lvs[name].open, r.lvs[name].held = 0, 3 })
 			require.NoError(t, d.DeleteVolume(t.Context(), v))
 			assert.Empty(t, r.names())
+		})
+	})
+}
+
+// Somebody else removed it while this call waited for it.
+func TestRemovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, o map[string]any, _ bool) {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			d := r.open(o)
+			v := r.created(d, 1)
+			r.set(func() { r.lvs[v.NameOnArray()].open = 1 })
+			time.AfterFunc(settlePause/2, func() { r.set(func() { r.remove(r.lvs[v.NameOnArray()]) }) })
+			require.NoError(t, d.DeleteVolume(t.Context(), v))
 		})
 	})
 }

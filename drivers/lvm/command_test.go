@@ -113,6 +113,20 @@ func TestCrash(t *testing.T) {
 	})
 }
 
+// The end of a real program, with and without a shell in between.
+func TestCrashed(t *testing.T) {
+	t.Parallel()
+	run := connector.NewRunner("", nil)
+	for line, want := range map[string]bool{
+		"kill -SEGV $$": true, "exit 139": true, "sh -c 'kill -SEGV $$'; exit $?": true,
+		"exit 5": false, "kill -TERM $$": false, "kill -ABRT $$": false,
+	} {
+		r, err := run.Run(t.Context(), connector.Command{Args: []string{"sh", "-c", line}})
+		require.Error(t, err)
+		assert.Equal(t, want, crashed(r.Code, err), "%s: %d, %v", line, r.Code, err)
+	}
+}
+
 // A program that changes something is never stopped in the middle: the call
 // returns, the next change waits, and so does a look at what is there.
 func TestGoesOn(t *testing.T) {

@@ -61,21 +61,22 @@ func (d *Driver) derive(ctx context.Context, name string, size int, source strin
 	}
 	// Active at once, and for good: without -k n a thin snapshot is skipped when
 	// volumes are activated.
+	u := undo.Stack{}
+	defer func() { u.Unwind(ctx, undoGrace, &err) }()
 	err = d.change(ctx, "lvcreate", "--yes", "-k", "n", "-a", "y", "-n", name, "-s", d.group+"/"+source)
 	switch {
 	case says(err, needsSize):
 		return thickly()
 	case errors.Is(err, drivers.ErrExists):
 		err = d.derived(ctx, name, source)
+	case err == nil:
+		u.Push("of "+name, func(ctx context.Context) error {
+			return d.change(ctx, "lvremove", "-f", d.group+"/"+name)
+		})
 	}
 	if err != nil {
 		return err
 	}
-	u := undo.Stack{}
-	defer func() { u.Unwind(ctx, undoGrace, &err) }()
-	u.Push("of "+name, func(ctx context.Context) error {
-		return d.change(ctx, "lvremove", "-f", d.group+"/"+name)
-	})
 	bytes, err := d.bytes(size)
 	if err != nil {
 		return err

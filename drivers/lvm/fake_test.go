@@ -19,7 +19,6 @@ import (
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/drivers"
-	"github.com/gocinder/cinderlib/internal/blockcopy"
 	"github.com/gocinder/cinderlib/internal/fakehost"
 )
 
@@ -312,8 +311,16 @@ func (f *fakeLVM) copyContent(to, from *fakeLV) {
 	path := f.host.Path(to.content)
 	f.must(os.Truncate(path, 0))
 	f.must(os.Truncate(path, to.bytes()))
-	f.must(blockcopy.File(context.Background(), path, f.host.Path(from.content),
-		blockcopy.Options{Bytes: min(to.bytes(), from.bytes()), Sparse: true}))
+	target, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f.must(err)
+	eachData(f.host.Path(from.content), 0, func(at int64, b []byte) bool {
+		if rest := to.bytes() - at; rest > 0 {
+			_, err := target.WriteAt(b[:min(int64(len(b)), rest)], at)
+			f.must(err)
+		}
+		return true
+	})
+	f.must(target.Close())
 }
 
 // remove removes an LV, and notes if somebody's data stay in the group.
@@ -335,6 +342,16 @@ func (f *fakeLVM) remove(l *fakeLV) {
 
 // dirty tells whether there is anything but zeros in a file, from a byte on.
 func dirty(path string, from int64) bool {
+	found := false
+	eachData(path, from, func(_ int64, b []byte) bool {
+		found = strings.Trim(string(b), "\x00") != ""
+		return !found
+	})
+	return found
+}
+
+// eachData reads what of a file is no hole, piece by piece, until do has enough.
+func eachData(path string, from int64, do func(at int64, b []byte) bool) {
 	const seekData, seekHole = 3, 4
 	file, err := os.Open(path)
 	if err != nil {
@@ -345,7 +362,7 @@ func dirty(path string, from int64) bool {
 	for at := from; ; {
 		at, err = file.Seek(at, seekData)
 		if err != nil {
-			return false
+			return // nothing but a hole
 		}
 		end, err := file.Seek(at, seekHole)
 		if err != nil {
@@ -353,16 +370,17 @@ func dirty(path string, from int64) bool {
 		}
 		for at < end {
 			n, _ := file.ReadAt(buf[:min(int64(len(buf)), end-at)], at)
-			if strings.Trim(string(buf[:n]), "\x00") != "" {
-				return true
+			if !do(at, buf[:n]) {
+				return
 			}
 			at += int64(n)
 		}
 	}
 }
 
-// activate makes the nodes.
+// activate makes the nodes. It begins a merge that was put off.
 func (f *fakeLVM) activate(l *fakeLV) {
+	was := l.active
 	l.active = true
 	f.link(deviceName(groupName, l.name), l.content)
 	if l.pool != nil {
@@ -371,7 +389,7 @@ func (f *fakeLVM) activate(l *fakeLV) {
 	if l.kind == cowLV {
 		f.link(deviceName(groupName, l.name)+"-cow", l.content+"-cow")
 	}
-	if l.merging != nil {
+	if l.merging != nil && !was {
 		f.merge(l)
 	}
 }

