@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/drivers"
@@ -23,11 +25,15 @@ func withProgress(ctx context.Context, report func(done, total int64)) context.C
 	return context.WithValue(ctx, progressKey{}, report)
 }
 
-func copyPaths(ctx context.Context, target, source string, r drivers.CopyRequest) error {
+// copyPaths copies between paths, as root if this process may not open them.
+func (l *Library) copyPaths(ctx context.Context, target, source string, r drivers.CopyRequest) error {
 	report, _ := ctx.Value(progressKey{}).(func(done, total int64))
-	return blockcopy.File(ctx, target, source, blockcopy.Options{
-		Bytes: r.Bytes, Sparse: r.Sparse, BytesPerSecond: r.BytesPerSecond, Progress: report,
-	})
+	o := blockcopy.Options{Bytes: r.Bytes, Sparse: r.Sparse, BytesPerSecond: r.BytesPerSecond, Progress: report}
+	err := blockcopy.File(ctx, target, source, o)
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		return blockcopy.FileBy(ctx, l.host.AsRoot, target, source, o)
+	}
+	return err
 }
 
 // copyBlocks copies through this host, for drivers whose arrays cannot clone.
@@ -46,7 +52,7 @@ func (b *Backend) copyBlocks(ctx context.Context, r drivers.CopyRequest) (err er
 	if err != nil {
 		return fmt.Errorf("copy: target: %w", err)
 	}
-	return copyPaths(ctx, target, source, r)
+	return b.lib.copyPaths(ctx, target, source, r)
 }
 
 // openEnd gives the path of one end of a copy, attached if it must be.

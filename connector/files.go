@@ -186,3 +186,9 @@ func (h *Host) WriteFile(ctx context.Context, path string, data []byte) error {
 	}
 	return within(ctx, "write "+path, func() error { return h.files().Write(ctx, h.Path(path), data) })
 }
+
+// AsRoot runs a program of the host with root's rights.
+func (h *Host) AsRoot(ctx context.Context, args ...string) error {
+	_, err := h.Run.Run(ctx, Command{Args: args, Root: true})
+	return err
+}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/gocinder/cinderlib/drivers"
-	"github.com/gocinder/cinderlib/internal/blockcopy"
 	"github.com/gocinder/cinderlib/internal/undo"
 )
 
@@ -183,13 +182,10 @@ func (d *Driver) zeroBehind(ctx context.Context, name string, from int64) error 
 	if err != nil || bytes <= from {
 		return err
 	}
-	f, err := d.openFile(d.env.Host.Path(d.device(name)), os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	err = d.zero(ctx, f, from, blockcopy.Options{Bytes: bytes, BytesPerSecond: d.o.CopyBytesPerSecond})
-	if err != nil {
+	path := d.env.Host.Path(d.device(name))
+	f, err := d.openFile(path, os.O_WRONLY, 0)
+	if err = d.zeros(ctx, f, err, path, from, bytes); err != nil {
 		err = fmt.Errorf("behind the copy: %w", err)
 	}
-	return errors.Join(err, f.Close())
+	return err
 }

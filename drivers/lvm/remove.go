@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"syscall"
@@ -78,12 +79,22 @@ func (d *Driver) clear(ctx context.Context, l *lv) error {
 				return err
 			}
 			continue
-		case err != nil:
-			return err
 		}
-		err = d.zero(ctx, f, 0, blockcopy.Options{Bytes: bytes, BytesPerSecond: d.o.CopyBytesPerSecond})
-		return errors.Join(err, f.Close())
+		return d.zeros(ctx, f, err, d.env.Host.Path(path), 0, bytes)
 	}
+}
+
+// zeros makes an LV that was opened zeros, and closes it; one that this process
+// may not open it has made zeros as root.
+func (d *Driver) zeros(ctx context.Context, f *os.File, opening error, path string, from, bytes int64) error {
+	o := blockcopy.Options{Bytes: bytes, BytesPerSecond: d.o.CopyBytesPerSecond}
+	if errors.Is(opening, fs.ErrPermission) && os.Geteuid() != 0 {
+		return blockcopy.ZeroBy(ctx, d.env.Host.AsRoot, path, from, o)
+	}
+	if opening != nil {
+		return opening
+	}
+	return errors.Join(d.zero(ctx, f, from, o), f.Close())
 }
 
 // free waits until nobody has an LV open. ErrInUse: somebody keeps it.

@@ -19,12 +19,13 @@ import (
 // Users says who uses a block device, or a partition of it, as far as that
 // shows: what it is mounted on, which devices are made of it, which programs
 // have it open. Not counted are the holders in except, and the programs in
-// lookers. An ordinary user sees no programs but its own.
+// lookers. An ordinary user has root look for programs.
 func Users(ctx context.Context, h *connector.Host, name string, except ...string) ([]string, error) {
 	users := make(chan []string, 1)
-	err := patient(ctx, "look for users of /dev/"+name, func(context.Context) error {
-		users <- usersOf(h, name, except)
-		return nil
+	err := patient(ctx, "look for users of /dev/"+name, func(ctx context.Context) error {
+		found, err := usersOf(ctx, h, name, except)
+		users <- found
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -32,7 +33,7 @@ func Users(ctx context.Context, h *connector.Host, name string, except ...string
 	return <-users, nil
 }
 
-func usersOf(h *connector.Host, name string, except []string) []string {
+func usersOf(ctx context.Context, h *connector.Host, name string, except []string) ([]string, error) {
 	u := use{host: h, except: except, numbers: map[string]string{}}
 	users := u.holders(name)
 	u.add(name, "/sys/block/"+name)
@@ -43,11 +44,18 @@ func usersOf(h *connector.Host, name string, except []string) []string {
 	}
 	users = append(users, u.mounts()...)
 	users = append(users, u.swaps()...)
-	users = append(users, u.programs()...)
+	programs := u.programs()
+	if os.Geteuid() != 0 && h.Root == "" {
+		var err error
+		if programs, err = u.programsAsRoot(ctx); err != nil {
+			return nil, err
+		}
+	}
+	users = append(users, programs...)
 	if len(users) == 0 && !u.excepted && u.taken(name) {
 		users = append(users, "somebody has it open")
 	}
-	return users
+	return users, nil
 }
 
 // lookers look into every disk that there is, and can do without.
@@ -145,6 +153,32 @@ func (u *use) programs() []string {
 	}
 	slices.Sort(users)
 	return slices.Compact(users)
+}
+
+// programsAsRoot looks through the open files of other users, too.
+func (u *use) programsAsRoot(ctx context.Context) ([]string, error) {
+	if len(u.numbers) == 0 { // it is gone
+		return nil, nil
+	}
+	args := []string{"find", "/proc", "-mindepth", "3", "-maxdepth", "3", "-path", "/proc/[0-9]*/fd/*", "("}
+	for _, name := range u.numbers {
+		args = append(args, "-lname", "/dev/"+name, "-o")
+	}
+	args[len(args)-1] = ")"
+	// 1: a process has ended meanwhile.
+	r, err := u.host.Run.Run(ctx, connector.Command{Args: args, Root: true, OK: []int{1}})
+	if err != nil {
+		return nil, err
+	}
+	var users []string
+	for link := range strings.Lines(string(r.Stdout)) {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(link, "/proc/"), "/")
+		if program := Attr(u.host, "/proc/"+pid+"/comm"); !slices.Contains(lookers, program) {
+			users = append(users, fmt.Sprintf("open in %s (process %s)", program, pid))
+		}
+	}
+	slices.Sort(users)
+	return slices.Compact(users), nil
 }
 
 // taken tells whether somebody has the device for itself, as a mount in another
