@@ -95,7 +95,13 @@ func (j *job) detach(ctx context.Context) error {
 	v := j.find()
 	j.addPaths(&v)
 	if !j.r.Force {
-		if err := j.free(ctx, &v); err != nil {
+		err := j.free(ctx, &v)
+		for tries := 1; err != nil && tries < freeTries && j.newMap(&v); tries++ {
+			v = j.find()
+			j.addPaths(&v)
+			err = j.free(ctx, &v)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -108,6 +114,21 @@ func (j *job) detach(ctx context.Context) error {
 	}
 	faults = append(faults, j.leaveAll(ctx, v.sessions))
 	return fault.Join(faults...)
+}
+
+// freeTries is how often Detach looks who uses the volume, if it is multipathd
+// that comes in between: it hears of a disk again when that was written to.
+const freeTries = 3
+
+// newMap tells whether a map was made of the volume's disks since v was found.
+func (j *job) newMap(v *volume) bool {
+	names := make([]string, 0, len(v.disks))
+	for _, d := range v.disks {
+		names = append(names, d.Name)
+	}
+	return slices.ContainsFunc(multipath.Holding(j.host, names...), func(m *multipath.Map) bool {
+		return !slices.ContainsFunc(v.maps, func(has *multipath.Map) bool { return has.DM == m.DM })
+	})
 }
 
 // dropGhosts removes maps that multipathd has made again while they were removed,
