@@ -12,8 +12,8 @@
 #   library     counts, data, lost exports, sweeps, trouble, stress (internal/vmtest)
 #   machines    array and host in two VMs
 #
-# CINDERLIB_VM_SWEEP=all has the sweeps take every step and not one in four. The whole
-# output of each is in bin/vm/NAME.log.
+# CINDERLIB_VM_SWEEP=all has the sweeps take every step and not one in four, and runs
+# the driver's conformance suite too. The whole output of each is in bin/vm/NAME.log.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -40,25 +40,26 @@ addresses='ip addr add 10.99.0.1/32 dev lo; ip addr add 10.99.1.1/32 dev lo'
 # shellcheck disable=SC2016 # for the shell in the VM
 left='[ -z "$(lvs --noheadings -o lv_name | grep -v -- -pool)$(ls -d /sys/kernel/config/target/iscsi/iqn.* /sys/class/iscsi_session/* /sys/block/sd* /etc/iscsi/nodes/* 2>/dev/null)$(dmsetup ls --target multipath | grep -v "^No devices")" ] && echo "nothing is left on the host"'
 run() { # NAME
-	local vm=tools/vm/run
+	local vm=tools/vm/run conformance=VMConformance
+	[ "${CINDERLIB_VM_SWEEP:-}" != all ] || conformance=none
 	export CI=${CI:-} CINDERLIB_VM=1 CINDERLIB_VM_SWEEP=${CINDERLIB_VM_SWEEP:-}
 	case $1 in
-	functional) $vm -s -t 1200 -k 8G -k 10G -k 8G -- bash -c "
+	functional) $vm -s -t 1800 -k 8G -k 10G -k 8G -- bash -c "
 		set -e -- \$VM_DISKS; vgcreate -q cinder-volumes \$1; vgcreate -q thick-volumes \$2; vgcreate -q multipath-volumes \$3
 		$addresses; export CL_FTEST_CFG=$PWD/functional/lvm-vm.yaml; cd functional
-		$bin/functional.test -test.v -test.timeout 20m; $left" ;;
-	user) $vm -s -u -t 900 -- bash -c "
+		$bin/functional.test -test.v -test.timeout 28m; $left" ;;
+	user) $vm -s -u -t 1200 -- bash -c "
 		set -e; cd /tmp; sudo -n $PWD/tools/lvm-prepare.sh cinder-volumes 8G /var/tmp/vg; cd $PWD/functional
 		export CL_FTEST_CFG=$PWD/functional/lvm.yaml
-		$bin/functional.test -test.v -test.timeout 15m" ;;
-	packages) $vm -s -t 1200 -k 8G -k 1G -k 1G -- bash -c "
-		set -- \$VM_DISKS; cd /tmp; rc=0
-		VM_DISKS=\"\$2 \$3\" $bin/lio.test -test.v -test.run Kernel || rc=1
-		VM_DISKS=\"\$2 \$3\" $bin/iscsi.test -test.v -test.run VM || rc=1
-		vgcreate -q cinder-volumes \$1; $bin/lvm.test -test.v -test.run VM -test.timeout 15m || rc=1; exit \$rc" ;;
-	library) $vm -s -t 1500 -k 12G -- bash -c "
+		$bin/functional.test -test.v -test.timeout 18m" ;;
+	packages) $vm -s -t 1800 -k 1G -k 1G -- bash -c "
+		cd /tmp; rc=0
+		$bin/lio.test -test.v -test.run Kernel || rc=1
+		$bin/iscsi.test -test.v -test.run VM -test.timeout 15m || rc=1
+		$bin/lvm.test -test.v -test.run VM -test.skip '$conformance' -test.timeout 15m || rc=1; exit \$rc" ;;
+	library) $vm -s -t 1800 -k 12G -- bash -c "
 		set -e; vgcreate -q cinder-volumes \$VM_DISKS; $addresses; cd /tmp
-		$bin/vmtest.test -test.v -test.timeout 24m -test.skip Machine; $left" ;;
+		$bin/vmtest.test -test.v -test.timeout 28m -test.skip Machine; $left" ;;
 	machines) machines ;;
 	*) die "there is no $1" ;;
 	esac
@@ -85,23 +86,25 @@ job() { # NAME
 }
 
 failed=()
-wait_one() { # takes the first of the running jobs
-	local pid=${pids[0]} name=${running[0]}
-	pids=("${pids[@]:1}") running=("${running[@]:1}")
-	if wait "$pid"; then say "$name passed"; else
+declare -A running
+wait_one() { # the first that ends
+	local pid rc=0 name
+	wait -n -p pid || rc=$?
+	name=${running[$pid]}
+	unset "running[$pid]"
+	if [ $rc = 0 ]; then say "$name passed"; else
 		say "$name FAILED; the end of $logs/$name.log:"
 		tail -n 60 "$logs/$name.log"
 		failed+=("$name")
 	fi
 }
-pids=() running=()
 for name in "${names[@]}"; do
-	[ ${#pids[@]} -lt 2 ] || wait_one
+	[ ${#running[@]} -lt 2 ] || wait_one
 	say "$name"
 	job "$name" &
-	pids+=($!) running+=("$name")
+	running[$!]=$name
 done
-while [ ${#pids[@]} -gt 0 ]; do wait_one; done
+while [ ${#running[@]} -gt 0 ]; do wait_one; done
 if grep -hE '^ *--- SKIP' "$logs"/*.log | grep -v Machine; then
 	die "something was skipped"
 fi

@@ -49,7 +49,7 @@ type world struct {
 func open(ctx context.Context, folder string, multipath bool) (*world, error) {
 	w := &world{steps: newSteps()}
 	host := &connector.Host{Run: w.steps, Files: w.steps, IP: firstPortal}
-	var log io.Writer = io.Discard
+	log := io.Discard
 	if os.Getenv("CINDERLIB_VM_LOG") != "" {
 		log = os.Stderr
 	}
