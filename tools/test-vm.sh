@@ -81,12 +81,12 @@ machines() {
 # One job; what is worth it is shown as it comes.
 job() { # NAME
 	set +e
-	run "$1" 2>&1 | tee "$logs/$1.log" | grep --line-buffered -E '^ *--- |^ +[a-z_]+_test.go:[0-9]+: |^(PASS|FAIL|panic)|nothing is left|^vm: |^ *Error' | sed -u "s/^/[$1] /"
+	run "$1" 2>&1 | tee "$logs/$1.log" | grep --line-buffered -E '^=== RUN +TestFunctional/|^ *--- |^ +[a-z_]+_test.go:[0-9]+: |^(PASS|FAIL|panic)|nothing is left|^vm: |^ *Error' | sed -u "s/^/[$1] /"
 	return "${PIPESTATUS[0]}"
 }
 
 failed=()
-declare -A running
+declare -A running=()
 wait_one() { # the first that ends
 	local pid rc=0 name
 	wait -n -p pid || rc=$?

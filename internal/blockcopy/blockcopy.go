@@ -111,7 +111,7 @@ func Zero(ctx context.Context, f *os.File, from int64, o Options) error {
 	c.o.Sparse = false
 	c.begin()
 	err := ctx.Err()
-	if err == nil {
+	if err == nil && from < o.Bytes {
 		err = c.zeros(o.Bytes)
 	}
 	if err == nil {
