@@ -52,20 +52,21 @@ func workOnMany(ctx context.Context, args []string) error {
 	faults := make([]error, goroutines)
 	var all sync.WaitGroup
 	for i := range faults {
-		all.Go(func() { faults[i] = w.life(ctx, process<<32|uint64(i)) })
+		all.Go(func() { faults[i] = w.life(ctx, process<<32|uint64(i), 1+i%2) })
 	}
 	all.Wait()
 	return errors.Join(errors.Join(faults...), w.lib.Close(ctx))
 }
 
-// life is that of one volume, whose data nobody else touches.
-func (w *world) life(ctx context.Context, seed uint64) error {
+// life is that of one volume, whose data nobody else touches. It is attached some
+// times.
+func (w *world) life(ctx context.Context, seed uint64, rounds int) error {
 	v, err := w.b.CreateVolume(ctx, 1)
 	if err != nil {
 		return err
 	}
 	var want sum
-	for round := range 2 {
+	for round := range rounds {
 		c, err := v.Attach(ctx)
 		if err != nil {
 			return err
