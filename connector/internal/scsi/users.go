@@ -58,8 +58,14 @@ func usersOf(ctx context.Context, h *connector.Host, name string, except []strin
 	return users, nil
 }
 
-// lookers look into every disk that there is, and can do without.
-var lookers = []string{"multipathd", "(udev-worker)", "systemd-udevd", "udevd"}
+// lookers look into every disk that there is, and can do without: udev, the
+// programs of its rules, and those of LVM, the driver's own among them. What they
+// make of a disk is a holder of it.
+var lookers = []string{
+	"(udev-worker)", "systemd-udevd", "udevd", "multipathd", "multipath", "kpartx", "blkid", "scsi_id", "sg_inq", "mdadm",
+	"lvm", "pvscan", "vgscan", "pvs", "vgs", "lvs", "lvdisplay", "vgchange", "vgcreate",
+	"lvcreate", "lvremove", "lvextend", "lvchange", "lvrename", "lvconvert", "dmeventd",
+}
 
 // use is one look for users.
 type use struct {
