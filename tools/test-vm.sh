@@ -40,7 +40,7 @@ addresses='ip addr add 10.99.0.1/32 dev lo; ip addr add 10.99.1.1/32 dev lo'
 # shellcheck disable=SC2016 # for the shell in the VM
 left='[ -z "$(lvs --noheadings -o lv_name | grep -v -- -pool)$(ls -d /sys/kernel/config/target/iscsi/iqn.* /sys/class/iscsi_session/* /sys/block/sd* /etc/iscsi/nodes/* 2>/dev/null)$(dmsetup ls --target multipath | grep -v "^No devices")" ] && echo "nothing is left on the host"'
 run() { # NAME
-	local vm=tools/vm/run conformance=VMConformance
+	local vm=tools/vm/run conformance=VMConformance rc=0
 	[ "${CINDERLIB_VM_SWEEP:-}" != all ] || conformance=none
 	export CI=${CI:-} CINDERLIB_VM=1 CINDERLIB_VM_SWEEP=${CINDERLIB_VM_SWEEP:-}
 	case $1 in
@@ -52,11 +52,11 @@ run() { # NAME
 		set -e; cd /tmp; sudo -n $PWD/tools/lvm-prepare.sh cinder-volumes 8G /var/tmp/vg; cd $PWD/functional
 		export CL_FTEST_CFG=$PWD/functional/lvm.yaml
 		$bin/functional.test -test.v -test.timeout 18m" ;;
-	packages) $vm -s -t 1800 -k 1G -k 1G -- bash -c "
-		cd /tmp; rc=0
-		$bin/lio.test -test.v -test.run Kernel || rc=1
-		$bin/iscsi.test -test.v -test.run VM -test.timeout 15m || rc=1
-		$bin/lvm.test -test.v -test.run VM -test.skip '$conformance' -test.timeout 15m || rc=1; exit \$rc" ;;
+	packages)
+		$vm -s -t 600 -k 1G -k 1G -- bash -c "cd /tmp && exec $bin/lio.test -test.v -test.run Kernel" || rc=1
+		$vm -s -t 1000 -k 1G -k 1G -- bash -c "cd /tmp && exec $bin/iscsi.test -test.v -test.run VM -test.timeout 15m" || rc=1
+		$vm -s -t 1800 -- bash -c "cd /tmp && exec $bin/lvm.test -test.v -test.run VM -test.skip '$conformance' -test.timeout 28m" || rc=1
+		return $rc ;;
 	library) $vm -s -t 1800 -k 12G -- bash -c "
 		set -e; vgcreate -q cinder-volumes \$VM_DISKS; $addresses; cd /tmp
 		$bin/vmtest.test -test.v -test.timeout 28m -test.skip Machine; $left" ;;

@@ -19,12 +19,13 @@ import (
 
 const mib = 1 << 20
 
-// quick are limits for a simulated host.
+// quick are limits for a simulated host: short where a test waits for the end of
+// one, long where that would be a fault of a busy machine.
 var quick = limits{
-	portal: time.Second, refused: 20 * time.Millisecond, login: 5 * time.Second, iscsiadm: 5 * time.Second,
-	session: time.Second, device: time.Second, size: 500 * time.Millisecond, refresh: 3 * time.Second,
-	others: time.Second, dm: 5 * time.Second, settle: 200 * time.Millisecond, drop: 500 * time.Millisecond, flush: 3 * time.Second,
-	forced: time.Second, patience: 700 * time.Millisecond, undo: 10 * time.Second,
+	portal: 3 * time.Second, refused: 20 * time.Millisecond, login: 20 * time.Second, iscsiadm: 20 * time.Second,
+	session: 5 * time.Second, device: 20 * time.Second, size: time.Second, refresh: 10 * time.Second,
+	others: 3 * time.Second, dm: 15 * time.Second, settle: 200 * time.Millisecond, drop: 500 * time.Millisecond, flush: 10 * time.Second,
+	forced: time.Second, patience: 700 * time.Millisecond, undo: time.Minute,
 }
 
 // world is a simulated host with arrays.

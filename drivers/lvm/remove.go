@@ -19,7 +19,7 @@ import (
 // settle is how often what is open is looked at again, and how long in between:
 // udev and multipathd open a device that is new or has changed for moments.
 const (
-	settleTries = 5
+	settleTries = 12
 	settlePause = 400 * time.Millisecond
 )
 
