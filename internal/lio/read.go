@@ -304,9 +304,12 @@ func (k *Kernel) Targets(ctx context.Context) ([]TargetState, error) {
 
 // Target gives one target, nil if there is nothing of it.
 func (k *Kernel) Target(ctx context.Context, iqn string) (state *TargetState, err error) {
+	if err := CheckIQN(iqn); err != nil {
+		return nil, failed("look at", err)
+	}
 	err = k.read(ctx, "look at "+iqn, func(ctx context.Context, t *tree) error {
 		g, err := t.whole(ctx, iqn)
-		if gone(err) || err == nil && g == nil {
+		if gone(err) || errors.Is(err, syscall.ENODEV) || err == nil && g == nil { // or removed as we looked
 			return nil
 		}
 		if err == nil {
