@@ -26,7 +26,11 @@ names=("$@")
 bin=$(mktemp -d)
 logs=$PWD/bin/vm
 mkdir -p "$logs"
-trap 'rm -rf "$bin"' EXIT
+declare -A running=() # names by process group
+# shellcheck disable=SC2154
+trap 'for p in "${!running[@]}"; do kill -TERM -- "-$p" || :; done 2>/dev/null; rm -rf "$bin"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 chmod 755 "$bin"
 
 say "installing, building"
@@ -86,7 +90,6 @@ job() { # NAME
 }
 
 failed=()
-declare -A running=()
 wait_one() { # the first that ends
 	local pid rc=0 name
 	wait -n -p pid || rc=$?
@@ -101,8 +104,10 @@ wait_one() { # the first that ends
 for name in "${names[@]}"; do
 	[ ${#running[@]} -lt 2 ] || wait_one
 	say "$name"
+	set -m # a group of its own: what ends this script ends the VMs
 	job "$name" &
 	running[$!]=$name
+	set +m
 done
 while [ ${#running[@]} -gt 0 ]; do wait_one; done
 if grep -hE '^ *--- SKIP' "$logs"/*.log | grep -v Machine; then
