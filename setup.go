@@ -94,6 +94,9 @@ func (s settings) open(ctx context.Context) (*Library, error) {
 	if l.host.Log == nil {
 		l.host.Log = l.log
 	}
+	if l.host.Files == nil {
+		l.host.Files = connector.NewFiles(l.host.Run)
+	}
 	if l.host.Name == "" {
 		l.host.Name = s.host
 	}

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"unsafe"
+
+	"github.com/gocinder/cinderlib/internal/hostfile"
 )
 
 // Check looks at r.Device, a file or block device of this host, before anybody
@@ -132,16 +134,11 @@ func (c *check) sysfs(info os.FileInfo) (folder string, ok bool) {
 			return "", true
 		}
 		return folder, true
-	case mode&os.ModeDevice == 0 || mode&os.ModeCharDevice != 0:
-		return "", false
 	}
-	st, ok := info.Sys().(*syscall.Stat_t)
+	major, minor, ok := hostfile.BlockDevice(info)
 	if !ok {
 		return "", false
 	}
-	// makedev of glibc, gnu_dev_major(3)
-	dev := uint64(st.Rdev)
-	major, minor := dev>>8&0xfff|dev>>32&^0xfff, dev&0xff|dev>>12&^0xff
 	return c.host.Path(fmt.Sprintf("/sys/dev/block/%d:%d", major, minor)), true
 }
 

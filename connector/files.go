@@ -7,11 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/gocinder/cinderlib/internal/hostfile"
 )
 
 // Files does with files what takes root: attributes of the kernel in /sys, its
@@ -32,12 +33,15 @@ type Files interface {
 // done by a program as root, which run puts the root helper before: cat, tee,
 // mkdir, rmdir, ln, unlink. If that does not help either the error is
 // ErrPermission. A call that waits in the kernel is not ended by its context.
-func NewFiles(run Runner) Files { return files{run} }
+func NewFiles(run Runner) Files { return files{run: run} }
 
-type files struct{ run Runner }
+type files struct {
+	direct hostfile.Direct
+	run    Runner
+}
 
 func (f files) Read(ctx context.Context, path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
+	data, err := f.direct.Read(ctx, path)
 	if !forbidden(err) {
 		return data, err
 	}
@@ -46,7 +50,7 @@ func (f files) Read(ctx context.Context, path string) ([]byte, error) {
 }
 
 func (f files) Write(ctx context.Context, path string, data []byte) error {
-	err := write(path, data)
+	err := f.direct.Write(ctx, path, data)
 	if !forbidden(err) {
 		return err
 	}
@@ -54,30 +58,8 @@ func (f files) Write(ctx context.Context, path string, data []byte) error {
 	return err
 }
 
-// write uses one write(2): the kernel takes each for a value of its own.
-func write(path string, data []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	var n int
-	for {
-		n, err = syscall.Write(int(file.Fd()), data)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	if err == nil && n < len(data) {
-		err = io.ErrShortWrite
-	}
-	if err != nil {
-		err = &fs.PathError{Op: "write", Path: path, Err: err}
-	}
-	return errors.Join(err, file.Close())
-}
-
 func (f files) Mkdir(ctx context.Context, path string) error {
-	err := os.Mkdir(path, 0o755)
+	err := f.direct.Mkdir(ctx, path)
 	if forbidden(err) {
 		_, err = f.asRoot(ctx, err, nil, "mkdir", path)
 	}
@@ -85,7 +67,7 @@ func (f files) Mkdir(ctx context.Context, path string) error {
 }
 
 func (f files) Rmdir(ctx context.Context, path string) error {
-	err := call("rmdir", path, syscall.Rmdir)
+	err := f.direct.Rmdir(ctx, path)
 	if forbidden(err) {
 		_, err = f.asRoot(ctx, err, nil, "rmdir", path)
 	}
@@ -93,7 +75,7 @@ func (f files) Rmdir(ctx context.Context, path string) error {
 }
 
 func (f files) Symlink(ctx context.Context, target, path string) error {
-	err := os.Symlink(target, path)
+	err := f.direct.Symlink(ctx, target, path)
 	if forbidden(err) {
 		_, err = f.asRoot(ctx, err, nil, "ln", "-s", "-T", target, path)
 	}
@@ -101,23 +83,11 @@ func (f files) Symlink(ctx context.Context, target, path string) error {
 }
 
 func (f files) Unlink(ctx context.Context, path string) error {
-	err := call("unlink", path, syscall.Unlink)
+	err := f.direct.Unlink(ctx, path)
 	if forbidden(err) {
 		_, err = f.asRoot(ctx, err, nil, "unlink", path)
 	}
 	return err
-}
-
-func call(op, path string, do func(string) error) error {
-	for {
-		err := do(path)
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, syscall.EINTR) {
-			return &fs.PathError{Op: op, Path: path, Err: err}
-		}
-	}
 }
 
 // forbidden tells whether root's rights might help. To root the kernel says EPERM

@@ -2,7 +2,12 @@
 
 package drivers
 
-import "github.com/gocinder/cinderlib/internal/optdecode"
+import (
+	"math"
+	"strconv"
+
+	"github.com/gocinder/cinderlib/internal/optdecode"
+)
 
 // Option describes one option of a driver. It is read from the tags of the
 // driver's option struct:
@@ -55,4 +60,21 @@ type CommonOptions struct {
 func DecodeCommon(values map[string]any) (CommonOptions, error) {
 	o, _, err := optdecode.Decode[CommonOptions](values, true)
 	return o, err
+}
+
+// autoRatio stands for max_over_subscription_ratio = auto, which Cinder computes
+// from what is provisioned and falls back to 20 for where nothing is.
+const autoRatio = 20.0
+
+// OverSubscription reads max_over_subscription_ratio: auto, or a number of at
+// least 1. Anything else is ErrInvalid.
+func (o *CommonOptions) OverSubscription() (float64, error) {
+	if o.MaxOverSubscription == "auto" {
+		return autoRatio, nil
+	}
+	r, err := strconv.ParseFloat(o.MaxOverSubscription, 64)
+	if err != nil || math.IsNaN(r) || math.IsInf(r, 0) || r < 1 {
+		return 0, Errorf(ErrInvalid, "max_over_subscription_ratio %q is neither auto nor a number of at least 1", o.MaxOverSubscription)
+	}
+	return r, nil
 }

@@ -10,9 +10,9 @@ import (
 	"strings"
 
 	"github.com/gocinder/cinderlib/connector/internal/multipath"
-	"github.com/gocinder/cinderlib/connector/internal/poll"
 	"github.com/gocinder/cinderlib/connector/internal/scsi"
 	"github.com/gocinder/cinderlib/internal/fault"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 // volume is what there is of a volume on the host.

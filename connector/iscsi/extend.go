@@ -10,9 +10,9 @@ import (
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/connector/internal/multipath"
-	"github.com/gocinder/cinderlib/connector/internal/poll"
 	"github.com/gocinder/cinderlib/connector/internal/scsi"
 	"github.com/gocinder/cinderlib/internal/fault"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 func (j *job) extend(ctx context.Context) (int64, error) {

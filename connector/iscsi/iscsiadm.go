@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/gocinder/cinderlib/connector"
-	"github.com/gocinder/cinderlib/connector/internal/poll"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 // Exit codes of iscsiadm (open-iscsi, include/iscsi_err.h).

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/gocinder/cinderlib/connector"
-	"github.com/gocinder/cinderlib/connector/internal/poll"
 	"github.com/gocinder/cinderlib/internal/fault"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 // dial tells whether a portal takes connections.

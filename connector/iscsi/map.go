@@ -9,8 +9,8 @@ import (
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/connector/internal/multipath"
-	"github.com/gocinder/cinderlib/connector/internal/poll"
 	"github.com/gocinder/cinderlib/connector/internal/scsi"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 // When multipathd is helped, and when it is to make a map of less than all paths.

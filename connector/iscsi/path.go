@@ -13,9 +13,9 @@ import (
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/connector/internal/multipath"
-	"github.com/gocinder/cinderlib/connector/internal/poll"
 	"github.com/gocinder/cinderlib/connector/internal/scsi"
 	"github.com/gocinder/cinderlib/internal/fault"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 // path is one way to the volume while it is being made.

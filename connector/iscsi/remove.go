@@ -12,9 +12,9 @@ import (
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/connector/internal/multipath"
-	"github.com/gocinder/cinderlib/connector/internal/poll"
 	"github.com/gocinder/cinderlib/connector/internal/scsi"
 	"github.com/gocinder/cinderlib/internal/fault"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 // removal takes disks off the host, and the maps made of them.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/internal/fault"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 // detachLoop removes every loop device of b: there is one, or more after kills.
@@ -91,7 +92,7 @@ func (c *local) awaitRemoval(ctx context.Context, l *loop, force bool) error {
 		if gone || err != nil {
 			return err
 		}
-		if pause(over, wait) != nil {
+		if poll.Pause(over, wait) != nil {
 			break
 		}
 	}

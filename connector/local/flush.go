@@ -8,11 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
-	"strings"
 	"syscall"
 
 	"github.com/gocinder/cinderlib/internal/fault"
+	"github.com/gocinder/cinderlib/internal/hostfile"
 )
 
 // flush brings what was written through a path onto the disk below it. It
@@ -47,26 +46,12 @@ func flushFile(ctx context.Context, f *os.File, path string) error {
 	}
 }
 
-// dropBuffers empties the buffers of a block device, so that whoever gets it
-// next, perhaps with other content, reads what is there. Only root may; fsync
-// has saved the data in any case.
+// dropBuffers empties the buffers of a block device; fsync has saved the data in
+// any case.
 func dropBuffers(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeDevice == 0 {
-		return err
-	}
-	err = ioctl(f, blkflsbuf(), 0)
+	err := hostfile.DropBuffers(f)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOTTY) {
 		return nil
 	}
 	return err
-}
-
-// blkflsbuf is BLKFLSBUF, _IO(0x12, 97) of linux/fs.h. "No direction" has a bit
-// of its own on some machines (asm/ioctl.h).
-func blkflsbuf() uintptr {
-	if strings.HasPrefix(runtime.GOARCH, "ppc64") || strings.HasPrefix(runtime.GOARCH, "mips") {
-		return 1<<29 | 0x1261
-	}
-	return 0x1261
 }

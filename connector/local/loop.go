@@ -14,6 +14,7 @@ import (
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/internal/fault"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 // The pauses between two looks at something that another process changes, and
@@ -23,18 +24,6 @@ const (
 	longPause  = 25 * time.Millisecond
 	mostTries  = 400
 )
-
-// pause waits for d, or less if ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // attachLoop finds or makes the loop device of b.
 func (c *local) attachLoop(ctx context.Context, b backing, least int64) (*connector.Device, error) {
@@ -101,7 +90,7 @@ func (c *local) newLoop(ctx context.Context, b *backing, least int64) (*connecto
 		if !errors.Is(err, syscall.EBUSY) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENXIO) {
 			return nil, fmt.Errorf("loop device of %s: %w", b.path, err)
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := poll.Pause(ctx, wait); err != nil {
 			return nil, fmt.Errorf("loop device of %s: %w", b.path, err)
 		}
 		wait = min(2*wait, longPause)

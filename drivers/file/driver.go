@@ -48,7 +48,7 @@ type Driver struct {
 }
 
 func open(ctx context.Context, env drivers.Env, o Options) (drivers.Driver, error) {
-	ratio, err := overSubscription(o.MaxOverSubscription)
+	ratio, err := o.OverSubscription()
 	if err != nil {
 		return nil, err
 	}

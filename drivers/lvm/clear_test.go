@@ -18,6 +18,7 @@ import (
 	"github.com/gocinder/cinderlib/drivers"
 	"github.com/gocinder/cinderlib/internal/blockcopy"
 	"github.com/gocinder/cinderlib/internal/fakehost"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 const secretText = "somebody's data"
@@ -184,7 +185,7 @@ func TestClearCancelled(t *testing.T) {
 func slowly(ctx context.Context, f *os.File, from int64, o blockcopy.Options) error {
 	piece := o.BytesPerSecond / 10
 	for at := from; at < o.Bytes; at += piece {
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
+		if err := poll.Pause(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 		if err := blockcopy.Zero(ctx, f, at, blockcopy.Options{Bytes: min(at+piece, o.Bytes)}); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/drivers"
 	"github.com/gocinder/cinderlib/internal/fault"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 const (
@@ -103,7 +104,7 @@ func (d *Driver) try(ctx context.Context, args []string) ([]byte, error) {
 		if err == nil {
 			return r.Stdout, nil
 		}
-		if n == crashTries || !crashed(r.Code, err) || pause(ctx, crashPause) != nil {
+		if n == crashTries || !crashed(r.Code, err) || poll.Pause(ctx, crashPause) != nil {
 			return r.Stdout, d.judge(ctx, string(r.Stderr), err)
 		}
 	}
@@ -154,16 +155,4 @@ func (d *Driver) judge(ctx context.Context, stderr string, err error) error {
 // says tells whether a program of LVM has failed with that message.
 func says(err error, message string) bool {
 	return err != nil && strings.Contains(err.Error(), message)
-}
-
-// pause waits; its error is ctx's.
-func pause(ctx context.Context, how time.Duration) error {
-	timer := time.NewTimer(how)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -75,17 +75,14 @@ func open(ctx context.Context, env drivers.Env, o Options) (drivers.Driver, erro
 
 // kernel is the target side of this host.
 func kernel(env drivers.Env) *lio.Kernel {
-	run := func(ctx context.Context, stdin []byte, args ...string) error {
-		_, err := env.Host.Run.Run(ctx, connector.Command{Args: args, Stdin: stdin, Root: true})
-		return err
-	}
-	files := env.Host.Files
-	if files == nil {
-		files = connector.NewFiles(env.Host.Run)
-	}
+	host := env.Host
 	return &lio.Kernel{
-		Root: env.Host.Root, Lock: env.Host.Locks.Lock, Log: env.Log, Files: files, Run: run,
-		Modprobe: func(ctx context.Context, module string) error { return run(ctx, nil, "modprobe", "-q", module) },
+		Root: host.Root, Lock: host.Locks.Lock, Log: env.Log, Files: host.Files,
+		Run: func(ctx context.Context, stdin []byte, args ...string) error {
+			_, err := host.Run.Run(ctx, connector.Command{Args: args, Stdin: stdin, Root: true})
+			return err
+		},
+		Modprobe: func(ctx context.Context, module string) error { return host.AsRoot(ctx, "modprobe", "-q", module) },
 	}
 }
 
@@ -96,7 +93,7 @@ func openWith(ctx context.Context, env drivers.Env, o Options, t target) (*Drive
 	d := &Driver{env: env, o: o, group: o.VolumeGroup, prefix: o.TargetPrefix, target: t, environ: environment(env.Host, &o),
 		openFile: os.OpenFile, zero: blockcopy.Zero}
 	var err error
-	if d.ratio, err = overSubscription(o.MaxOverSubscription); err != nil {
+	if d.ratio, err = o.OverSubscription(); err != nil {
 		return nil, err
 	}
 	if d.portals, err = o.portals(env.Host.IP); err != nil {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"math/big"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/drivers"
 	"github.com/gocinder/cinderlib/internal/lio"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 // Export makes the LV a target of the kernel, with the credentials that the
@@ -122,12 +122,14 @@ func secret(n int) string {
 	}
 }
 
+// random is a number below n, which is at most 256, each as likely as another.
 func random(n int) int {
-	i, err := rand.Int(rand.Reader, big.NewInt(int64(n)))
-	if err != nil {
-		panic("lvm: the system's random numbers: " + err.Error()) // crypto/rand promises that this does not happen
+	for b := make([]byte, 1); ; {
+		_, _ = rand.Read(b) // it never fails
+		if i := int(b[0]); i < 256/n*n {
+			return i % n
+		}
 	}
-	return int(i.Int64())
 }
 
 // Unexport removes the target. No program runs.
@@ -241,7 +243,7 @@ func (d *Driver) disconnect(ctx context.Context, v *drivers.Volume, a *drivers.A
 		if n == logoutTries {
 			return drivers.Errorf(drivers.ErrInUse, "%s is logged in to %s", initiator, iqn)
 		}
-		if err := pause(ctx, logoutPause); err != nil {
+		if err := poll.Pause(ctx, logoutPause); err != nil {
 			return err
 		}
 	}

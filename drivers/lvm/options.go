@@ -4,10 +4,8 @@ package lvm
 
 import (
 	"fmt"
-	"math"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/gocinder/cinderlib/drivers"
@@ -49,22 +47,6 @@ type Options struct {
 	NVMePort      int            `option:"nvmet_port_id" ignored:"it is nvmet's" help:"port of the NVMe target"`
 	NVMeNamespace int            `option:"nvmet_ns_id" ignored:"it is nvmet's" help:"namespace of the NVMe target"`
 	NVMeConnInfo  int            `option:"nvmeof_conn_info_version" ignored:"it is nvmet's" help:"version of NVMe connection data"`
-}
-
-// autoRatio stands for max_over_subscription_ratio = auto, which Cinder computes
-// from what is provisioned and falls back to 20 for where nothing is.
-const autoRatio = 20.0
-
-// overSubscription reads max_over_subscription_ratio.
-func overSubscription(text string) (float64, error) {
-	if text == "auto" {
-		return autoRatio, nil
-	}
-	r, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(r) || math.IsInf(r, 0) || r < 1 {
-		return 0, drivers.Errorf(drivers.ErrInvalid, "max_over_subscription_ratio %q is neither auto nor a number of at least 1", text)
-	}
-	return r, nil
 }
 
 // check refuses what the driver cannot do, with what would do.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gocinder/cinderlib/drivers"
 	"github.com/gocinder/cinderlib/internal/blockcopy"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 // settle is how often what is open is looked at again, and how long in between:
@@ -75,7 +76,7 @@ func (d *Driver) clear(ctx context.Context, l *lv) error {
 		case errors.Is(err, syscall.EBUSY) && n == settleTries:
 			return d.explain(ctx, []lv{*l}, drivers.Errorf(drivers.ErrInUse, "%w", err))
 		case errors.Is(err, syscall.EBUSY):
-			if err := pause(ctx, settlePause); err != nil {
+			if err := poll.Pause(ctx, settlePause); err != nil {
 				return err
 			}
 			continue
@@ -103,7 +104,7 @@ func (d *Driver) free(ctx context.Context, l *lv) error {
 		if n == settleTries || d.exporter(ctx, l.name) != "" { // which keeps it
 			return d.explain(ctx, []lv{*l}, drivers.Errorf(drivers.ErrInUse, "%s is open", l.name))
 		}
-		if err := pause(ctx, settlePause); err != nil {
+		if err := poll.Pause(ctx, settlePause); err != nil {
 			return err
 		}
 		now, err := d.named(ctx, l.name)

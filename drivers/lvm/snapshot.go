@@ -10,6 +10,7 @@ import (
 
 	"github.com/gocinder/cinderlib/drivers"
 	"github.com/gocinder/cinderlib/internal/fault"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 // CreateSnapshot makes a snapshot of an LV, which may be in use: one program. A
@@ -177,7 +178,7 @@ func (d *Driver) awaitMerge(ctx context.Context, name, source string) error {
 		if !vol.merging() && pick(list, source) == nil {
 			return nil
 		}
-		if err := pause(ctx, mergePause); err != nil {
+		if err := poll.Pause(ctx, mergePause); err != nil {
 			return err
 		}
 		if n%10 != 0 { // it may be that nothing has begun, or nobody watches over it

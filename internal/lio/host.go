@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/gocinder/cinderlib/internal/fault"
+	"github.com/gocinder/cinderlib/internal/hostfile"
 )
 
 // files is what the package needs of the host: single system calls, whose
@@ -48,7 +49,7 @@ type device struct{ major, minor uint32 }
 // host is the real thing.
 type host struct {
 	root  string
-	files Files
+	files hostfile.Files
 	run   func(ctx context.Context, stdin []byte, args ...string) error // nil: no programs
 }
 
@@ -109,15 +110,11 @@ func (h host) device(path string) (device, error) {
 	if err != nil {
 		return device{}, bare(err)
 	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || info.Mode()&(fs.ModeDevice|fs.ModeCharDevice) != fs.ModeDevice {
+	major, minor, ok := hostfile.BlockDevice(info)
+	if !ok {
 		return device{}, syscall.ENOTBLK
 	}
-	n := st.Rdev // as gnu_dev_major(3) takes it apart
-	return device{
-		major: uint32(n>>8&0xfff | n>>32&^0xfff),
-		minor: uint32(n&0xff | n>>12&^0xff),
-	}, nil
+	return device{major, minor}, nil
 }
 
 func (h host) mounted(path string) bool {

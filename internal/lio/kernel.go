@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gocinder/cinderlib/internal/fault"
+	"github.com/gocinder/cinderlib/internal/hostfile"
 	"github.com/gocinder/cinderlib/internal/secret"
 )
 
@@ -39,7 +40,7 @@ type Kernel struct {
 	// error that names it.
 	Modprobe func(ctx context.Context, module string) error
 	// Files changes configfs and reads it; nil: the system calls of this process.
-	Files Files
+	Files hostfile.Files
 	// Run runs a program with root's rights, for what Files cannot do and this
 	// process may not: mount(8), and install(1), sync(1) and mv(1) for SaveConfig.
 	// nil: that is refused then.
@@ -111,7 +112,7 @@ func (k *Kernel) tree() *tree {
 func (k *Kernel) host() host {
 	h := host{root: k.Root, files: k.Files, run: k.Run}
 	if h.files == nil {
-		h.files = system{}
+		h.files = hostfile.Direct{}
 	}
 	return h
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gocinder/cinderlib"
 	"github.com/gocinder/cinderlib/connector"
+	"github.com/gocinder/cinderlib/internal/poll"
 	"github.com/gocinder/cinderlib/persistence"
 )
 
@@ -175,22 +176,11 @@ func (w *world) check(ctx context.Context) error {
 		if fits(found, want) {
 			return nil
 		}
-		if err := pause(ctx); err != nil {
+		if err := poll.Pause(ctx, 250*time.Millisecond); err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("the store has %d volumes and %d connections, %d attached; on the host there are %v", len(volumes), len(connections), attached, found)
-}
-
-func pause(ctx context.Context) error {
-	timer := time.NewTimer(250 * time.Millisecond)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // fits tells whether what was found is what there should be, kind by kind.

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/gocinder/cinderlib/connector"
-	"github.com/gocinder/cinderlib/connector/internal/poll"
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 // goneWait is how long a disk may take to go. os-brick's 30 s: a path that has

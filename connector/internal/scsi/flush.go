@@ -8,12 +8,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
-	"strings"
 	"syscall"
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/internal/fault"
+	"github.com/gocinder/cinderlib/internal/hostfile"
 )
 
 // Flush brings what was written to a block device onto the disk, and empties its
@@ -46,34 +45,7 @@ func flush(path string) error {
 	// fsync of a file that is open for reading flushes what others wrote.
 	err = f.Sync()
 	if err == nil {
-		err = dropBuffers(f)
+		err = hostfile.DropBuffers(f)
 	}
 	return fault.Join(err, f.Close())
-}
-
-func dropBuffers(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeDevice == 0 {
-		return err
-	}
-	for {
-		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), blkflsbuf(), 0)
-		runtime.KeepAlive(f)
-		switch errno {
-		case 0:
-			return nil
-		case syscall.EINTR:
-			continue
-		}
-		return &fs.PathError{Op: "flush", Path: f.Name(), Err: errno}
-	}
-}
-
-// blkflsbuf is BLKFLSBUF, _IO(0x12, 97) of linux/fs.h. "No direction" has a bit
-// of its own on some machines (asm/ioctl.h).
-func blkflsbuf() uintptr {
-	if strings.HasPrefix(runtime.GOARCH, "ppc64") || strings.HasPrefix(runtime.GOARCH, "mips") {
-		return 1<<29 | 0x1261
-	}
-	return 0x1261
 }

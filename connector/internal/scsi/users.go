@@ -9,11 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/gocinder/cinderlib/connector"
+	"github.com/gocinder/cinderlib/internal/hostfile"
 )
 
 // Users says who uses a block device, or a partition of it, as far as that
@@ -200,15 +200,9 @@ func (u *use) taken(name string) bool {
 // number is MAJOR:MINOR of a device node.
 func number(path string) (string, bool) {
 	info, err := os.Stat(path)
-	if err != nil || info.Mode()&os.ModeDevice == 0 || info.Mode()&os.ModeCharDevice != 0 {
+	if err != nil {
 		return "", false
 	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return "", false
-	}
-	// makedev of glibc, gnu_dev_major(3)
-	dev := uint64(st.Rdev)
-	major, minor := dev>>8&0xfff|dev>>32&^0xfff, dev&0xff|dev>>12&^0xff
-	return strconv.FormatUint(major, 10) + ":" + strconv.FormatUint(minor, 10), true
+	major, minor, ok := hostfile.BlockDevice(info)
+	return fmt.Sprintf("%d:%d", major, minor), ok
 }
