@@ -13,7 +13,8 @@
 #   machines    array and host in two VMs
 #
 # CINDERLIB_VM_SWEEP=all has the sweeps take every step and not one in four, and runs
-# the driver's conformance suite too. The whole output of each is in bin/vm/NAME.log.
+# the driver's conformance suite, and the benchmark beside the bare programs, too. The
+# whole output of each is in bin/vm/NAME.log.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -44,8 +45,8 @@ addresses='ip addr add 10.99.0.1/32 dev lo; ip addr add 10.99.1.1/32 dev lo'
 # shellcheck disable=SC2016 # for the shell in the VM
 left='[ -z "$(lvs --noheadings -o lv_name | grep -v -- -pool)$(ls -d /sys/kernel/config/target/iscsi/iqn.* /sys/class/iscsi_session/* /sys/block/sd* /etc/iscsi/nodes/* 2>/dev/null)$(dmsetup ls --target multipath | grep -v "^No devices")" ] && echo "nothing is left on the host"'
 run() { # NAME
-	local vm=tools/vm/run conformance=VMConformance rc=0
-	[ "${CINDERLIB_VM_SWEEP:-}" != all ] || conformance=none
+	local vm=tools/vm/run conformance=VMConformance bench=none minutes=30 rc=0
+	[ "${CINDERLIB_VM_SWEEP:-}" != all ] || conformance=none bench=. minutes=60
 	export CI=${CI:-} CINDERLIB_VM=1 CINDERLIB_VM_SWEEP=${CINDERLIB_VM_SWEEP:-}
 	case $1 in
 	functional) $vm -s -t 1800 -k 8G -k 10G -k 8G -- bash -c "
@@ -61,9 +62,9 @@ run() { # NAME
 		$vm -s -t 1000 -k 1G -k 1G -- bash -c "cd /tmp && exec $bin/iscsi.test -test.v -test.run VM -test.timeout 15m" || rc=1
 		$vm -s -t 1800 -- bash -c "cd /tmp && exec $bin/lvm.test -test.v -test.run VM -test.skip '$conformance' -test.timeout 28m" || rc=1
 		return $rc ;;
-	library) $vm -s -t 1800 -k 12G -- bash -c "
+	library) $vm -s -t $((minutes * 60)) -k 12G -- bash -c "
 		set -e; vgcreate -q cinder-volumes \$VM_DISKS; $addresses; cd /tmp
-		$bin/vmtest.test -test.v -test.timeout 28m -test.skip Machine; $left" ;;
+		$bin/vmtest.test -test.v -test.timeout $((minutes - 2))m -test.skip Machine -test.bench $bench -test.benchtime 3x; $left" ;;
 	machines) machines ;;
 	*) die "there is no $1" ;;
 	esac

@@ -162,22 +162,16 @@ func (j *job) addPaths(v *volume) {
 
 // free refuses a volume that is in use.
 func (j *job) free(ctx context.Context, v *volume) error {
-	var held []string
+	var names []string
 	for _, m := range v.maps {
-		held = append(held, m.DM)
-		if err := j.unused(ctx, m.DM); err != nil {
-			return err
-		}
+		names = append(names, m.DM)
 	}
 	for _, d := range v.disks {
-		if d.Name == "" {
-			continue
-		}
-		if err := j.unused(ctx, d.Name, held...); err != nil {
-			return err
+		if d.Name != "" {
+			names = append(names, d.Name)
 		}
 	}
-	return nil
+	return j.unused(ctx, names...)
 }
 
 // toFlush lists what may have been written through: the map, or without one the
@@ -250,11 +244,15 @@ func (j *job) on(n node) []*session {
 // for these targets while they are locked.
 func (j *job) awaitOrphans(ctx context.Context) error {
 	_, err := poll.Until(ctx, j.limits.login, func() (bool, error) {
-		tables, _ := filepath.Glob(j.host.Path("/proc/[0-9]*/cmdline"))
-		for _, t := range tables {
-			line, _ := os.ReadFile(t)
+		processes, _ := os.ReadDir(j.host.Path("/proc"))
+		for _, p := range processes {
+			// Not root's may be a root helper as yet.
+			if os.Geteuid() == 0 && scsi.Attr(j.host, "/proc/"+p.Name()+"/comm") != "iscsiadm" {
+				continue
+			}
+			line, _ := os.ReadFile(j.host.Path("/proc/" + p.Name() + "/cmdline"))
 			words := strings.Split(string(line), "\x00")
-			if slices.Contains(words, "iscsiadm") && slices.ContainsFunc(j.targets, func(t target) bool { return slices.Contains(words, t.iqn) }) {
+			if slices.ContainsFunc(j.targets, func(t target) bool { return slices.Contains(words, t.iqn) }) {
 				return false, nil
 			}
 		}

@@ -161,32 +161,35 @@ func (c *iscsi) dropLater(ctx context.Context, m *multipath.Map, daemon bool) er
 	if gone || ended != nil {
 		return ended
 	}
-	used := connector.Errorf(connector.ErrInUse, "map %s has lost its paths, and is %s", m.Name, c.users(ctx, m.DM))
+	used := connector.Errorf(connector.ErrInUse, "map %s has lost its paths: %s", m.Name, c.users(ctx, m.DM))
 	return fault.Join(used, err)
 }
 
-func (c *iscsi) users(ctx context.Context, name string, except ...string) string {
-	users, err := scsi.Users(ctx, c.host, name, except...)
+func (c *iscsi) users(ctx context.Context, name string) string {
+	users, err := scsi.Users(ctx, c.host, name)
 	if err != nil {
 		return err.Error()
 	}
 	if len(users) == 0 {
-		return "open somewhere"
+		return "it is open somewhere"
 	}
 	return strings.Join(users, ", ")
 }
 
-// unused waits until nobody uses a device but udev, which looks into every one
+// unused waits until nobody uses the devices but udev, which looks into every one
 // that is new or has been written to.
-func (c *iscsi) unused(ctx context.Context, name string, except ...string) error {
+func (c *iscsi) unused(ctx context.Context, names ...string) error {
+	if len(names) == 0 {
+		return nil
+	}
 	var users []string
 	free, err := poll.Until(ctx, c.limits.settle, func() (bool, error) {
 		var err error
-		users, err = scsi.Users(ctx, c.host, name, except...)
+		users, err = scsi.Users(ctx, c.host, names...)
 		return len(users) == 0, err
 	})
 	if err == nil && !free {
-		err = connector.Errorf(connector.ErrInUse, "/dev/%s: %s", name, strings.Join(users, ", "))
+		err = connector.Errorf(connector.ErrInUse, "%s", strings.Join(users, ", "))
 	}
 	return err
 }
@@ -197,15 +200,11 @@ func (c *iscsi) removeUnused(ctx context.Context, d scsi.Disk) error {
 	if d.Name == "" {
 		return d.Remove(ctx, c.host)
 	}
-	var held []string
-	maps := multipath.Holding(c.host, d.Name)
-	for _, m := range maps {
-		held = append(held, m.DM)
-		if err := c.unused(ctx, m.DM); err != nil {
-			return err
-		}
+	names := []string{d.Name}
+	for _, m := range multipath.Holding(c.host, d.Name) {
+		names = append(names, m.DM)
 	}
-	if err := c.unused(ctx, d.Name, held...); err != nil {
+	if err := c.unused(ctx, names...); err != nil {
 		return err
 	}
 	return c.remove(ctx, removal{disks: []scsi.Disk{d}})

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -32,24 +33,34 @@ type Files interface {
 // context.
 type Direct struct{}
 
-// Read implements Files.
-func (Direct) Read(_ context.Context, path string) ([]byte, error) { return os.ReadFile(path) }
+// Read implements Files with the fewest system calls: an attribute of the kernel
+// is small, and there are many.
+func (Direct) Read(_ context.Context, path string) ([]byte, error) {
+	fd, err := open(path, syscall.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, 0, 512)
+	for n := -1; n != 0 && err == nil; {
+		data = slices.Grow(data, 512)
+		n, err = again(func() (int, error) { return syscall.Read(fd, data[len(data):cap(data)]) })
+		data = data[:len(data)+max(n, 0)]
+	}
+	_ = syscall.Close(fd) // nothing was written
+	if err != nil {
+		return nil, wrap("read", path, err)
+	}
+	return data, nil
+}
 
 // Write implements Files with one write(2): the kernel takes each for a value of
 // its own.
 func (Direct) Write(_ context.Context, path string, data []byte) error {
-	var fd, n int
-	err := again(func() (err error) {
-		fd, err = syscall.Open(path, syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
-		return err
-	})
+	fd, err := open(path, syscall.O_WRONLY)
 	if err != nil {
-		return &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	err = again(func() (err error) {
-		n, err = syscall.Write(fd, data)
 		return err
-	})
+	}
+	n, err := again(func() (int, error) { return syscall.Write(fd, data) })
 	if err == nil && n < len(data) {
 		err = io.ErrShortWrite
 	}
@@ -59,12 +70,18 @@ func (Direct) Write(_ context.Context, path string, data []byte) error {
 	return wrap("write", path, err)
 }
 
+func open(path string, flags int) (int, error) {
+	fd, err := again(func() (int, error) { return syscall.Open(path, flags|syscall.O_CLOEXEC, 0) })
+	return fd, wrap("open", path, err)
+}
+
 // Mkdir implements Files.
 func (Direct) Mkdir(_ context.Context, path string) error { return os.Mkdir(path, 0o755) }
 
 // Rmdir implements Files.
 func (Direct) Rmdir(_ context.Context, path string) error {
-	return wrap("rmdir", path, again(func() error { return syscall.Rmdir(path) }))
+	_, err := again(func() (int, error) { return 0, syscall.Rmdir(path) })
+	return wrap("rmdir", path, err)
 }
 
 // Symlink implements Files.
@@ -72,13 +89,15 @@ func (Direct) Symlink(_ context.Context, target, path string) error { return os.
 
 // Unlink implements Files.
 func (Direct) Unlink(_ context.Context, path string) error {
-	return wrap("unlink", path, again(func() error { return syscall.Unlink(path) }))
+	_, err := again(func() (int, error) { return 0, syscall.Unlink(path) })
+	return wrap("unlink", path, err)
 }
 
-func again(call func() error) error {
+func again(call func() (int, error)) (int, error) {
 	for {
-		if err := call(); !errors.Is(err, syscall.EINTR) {
-			return err
+		n, err := call()
+		if !errors.Is(err, syscall.EINTR) {
+			return n, err
 		}
 	}
 }
@@ -108,11 +127,11 @@ func DropBuffers(f *os.File) error {
 	if err != nil || info.Mode()&os.ModeDevice == 0 {
 		return err
 	}
-	err = again(func() error {
+	_, err = again(func() (int, error) {
 		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), blkflsbuf(), 0); errno != 0 {
-			return errno
+			return 0, errno
 		}
-		return nil
+		return 0, nil
 	})
 	runtime.KeepAlive(f)
 	return wrap("flush", f.Name(), err)

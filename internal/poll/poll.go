@@ -11,7 +11,7 @@ import (
 // The pauses between two looks.
 const (
 	first   = 5 * time.Millisecond
-	longest = 500 * time.Millisecond
+	longest = 200 * time.Millisecond
 )
 
 // Pause waits for d, or less if ctx ends; then it gives the error of ctx.

@@ -31,7 +31,7 @@ const (
 	group        = "cinder-volumes"
 )
 
-func need(t *testing.T) {
+func need(t testing.TB) {
 	t.Helper()
 	if os.Getenv("CINDERLIB_VM") != "1" {
 		t.Skip("needs the VM: tools/test-vm.sh")
@@ -79,7 +79,7 @@ func open(ctx context.Context, folder string, multipath bool) (*world, error) {
 	return w, nil
 }
 
-func newWorld(t *testing.T, multipath bool) *world {
+func newWorld(t testing.TB, multipath bool) *world {
 	t.Helper()
 	need(t)
 	w, err := open(t.Context(), t.TempDir(), multipath)
@@ -92,7 +92,7 @@ func newWorld(t *testing.T, multipath bool) *world {
 }
 
 // sh runs a script.
-func sh(t *testing.T, script string) string {
+func sh(t testing.TB, script string) string {
 	t.Helper()
 	out, err := exec.CommandContext(context.WithoutCancel(t.Context()), "bash", "-c", "set -e; "+script).CombinedOutput()
 	require.NoError(t, err, "%s: %s", script, out)
@@ -127,7 +127,7 @@ func leftovers(ctx context.Context) ([]string, error) {
 }
 
 // requireNothingLeft gives udev and multipathd the time that they take.
-func requireNothingLeft(t *testing.T) {
+func requireNothingLeft(t testing.TB) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	require.EventuallyWithT(t, func(c *assert.CollectT) {

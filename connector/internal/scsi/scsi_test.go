@@ -134,20 +134,20 @@ func TestUsers(t *testing.T) {
 	f.Write("/sys/block/dm-0/dm/uuid", "LVM-1\n")
 	f.Write("/sys/block/dm-1/dm/uuid", "part1-mpath-3600\n")
 	f.Write("/sys/block/dm-1/dev", "253:1\n")
-	users := func(except ...string) []string {
+	users := func(more ...string) []string {
 		t.Helper()
-		users, err := scsi.Users(t.Context(), f.Connector(), "sda", except...)
+		users, err := scsi.Users(t.Context(), f.Connector(), append([]string{"sda"}, more...)...)
 		require.NoError(t, err)
 		return users
 	}
 	assert.Empty(t, users())
 	f.Link("/sys/block/sda/holders/dm-0", "../../dm-0")
-	assert.Equal(t, []string{"used by dm-0 (vg-lv)"}, users())
+	assert.Equal(t, []string{"/dev/sda: used by dm-0 (vg-lv)"}, users())
 	assert.Empty(t, users("dm-0"))
 	f.Link("/sys/block/sda/holders/dm-1", "../../dm-1")
 	assert.Empty(t, users("dm-0"), "the map of a partition is not a user")
 	f.Write("/proc/self/mountinfo", "36 35 8:1 / /mnt/a rw - ext4 /dev/sda1 rw\n37 35 253:1 / /mnt/b rw - ext4 /dev/dm-1 rw\n38 35 8:16 / /mnt/c rw - ext4 /dev/sdb rw\n")
-	assert.Equal(t, []string{"mounted on /mnt/a", "mounted on /mnt/b"}, users("dm-0"))
+	assert.Equal(t, []string{"/dev/sda1: mounted on /mnt/a", "/dev/dm-1: mounted on /mnt/b"}, users("dm-0"))
 }
 
 // TestRemove: what goes is the disk at that address, not another of its name.

@@ -16,14 +16,14 @@ import (
 	"github.com/gocinder/cinderlib/internal/hostfile"
 )
 
-// Users says who uses a block device, or a partition of it, as far as that
-// shows: what it is mounted on, which devices are made of it, which programs
-// have it open. Not counted are the holders in except, and the programs in
+// Users says who uses block devices, or partitions of them, as far as that shows:
+// what they are mounted on, which devices are made of them, which programs have
+// them open. Not counted are devices made of one another, and the programs in
 // lookers. An ordinary user has root look for programs.
-func Users(ctx context.Context, h *connector.Host, name string, except ...string) ([]string, error) {
+func Users(ctx context.Context, h *connector.Host, names ...string) ([]string, error) {
 	users := make(chan []string, 1)
-	err := patient(ctx, "look for users of /dev/"+name, func(ctx context.Context) error {
-		found, err := usersOf(ctx, h, name, except)
+	err := patient(ctx, "look for users of "+strings.Join(names, ", "), func(ctx context.Context) error {
+		found, err := usersOf(ctx, h, names)
 		users <- found
 		return err
 	})
@@ -33,14 +33,17 @@ func Users(ctx context.Context, h *connector.Host, name string, except ...string
 	return <-users, nil
 }
 
-func usersOf(ctx context.Context, h *connector.Host, name string, except []string) ([]string, error) {
-	u := use{host: h, except: except, numbers: map[string]string{}}
-	users := u.holders(name)
-	u.add(name, "/sys/block/"+name)
-	partitions, _ := filepath.Glob(h.Path("/sys/block/" + name + "/" + name + "*/dev"))
-	for _, p := range partitions {
-		part := filepath.Base(filepath.Dir(p))
-		u.add(part, "/sys/block/"+name+"/"+part)
+func usersOf(ctx context.Context, h *connector.Host, names []string) ([]string, error) {
+	u := use{host: h, names: names, held: map[string]bool{}, numbers: map[string]string{}}
+	var users []string
+	for _, name := range names {
+		users = append(users, u.holders(name)...)
+		u.add(name, "/sys/block/"+name)
+		partitions, _ := filepath.Glob(h.Path("/sys/block/" + name + "/" + name + "*/dev"))
+		for _, p := range partitions {
+			part := filepath.Base(filepath.Dir(p))
+			u.add(part, "/sys/block/"+name+"/"+part)
+		}
 	}
 	users = append(users, u.mounts()...)
 	users = append(users, u.swaps()...)
@@ -52,8 +55,13 @@ func usersOf(ctx context.Context, h *connector.Host, name string, except []strin
 		}
 	}
 	users = append(users, programs...)
-	if len(users) == 0 && !u.excepted && u.taken(name) {
-		users = append(users, "somebody has it open")
+	if len(users) > 0 {
+		return users, nil
+	}
+	for _, name := range names {
+		if !u.held[name] && u.taken(name) {
+			users = append(users, "/dev/"+name+": somebody has it open")
+		}
 	}
 	return users, nil
 }
@@ -69,10 +77,10 @@ var lookers = []string{
 
 // use is one look for users.
 type use struct {
-	host     *connector.Host
-	except   []string
-	excepted bool              // one of except holds the device
-	numbers  map[string]string // MAJOR:MINOR of the device and its partitions, to their names
+	host    *connector.Host
+	names   []string
+	held    map[string]bool   // those that another one is made of
+	numbers map[string]string // MAJOR:MINOR of the devices and their partitions, to their names
 }
 
 func (u *use) add(name, sys string) {
@@ -89,8 +97,8 @@ func (u *use) holders(name string) []string {
 	parts, _ := filepath.Glob(u.host.Path("/sys/block/" + name + "/" + name + "*/holders/*"))
 	for _, holder := range append(held, parts...) {
 		holder = filepath.Base(holder)
-		if slices.Contains(u.except, holder) {
-			u.excepted = true
+		if slices.Contains(u.names, holder) {
+			u.held[name] = true
 			continue
 		}
 		if strings.HasPrefix(Attr(u.host, "/sys/block/"+holder+"/dm/uuid"), "part") {
@@ -101,7 +109,7 @@ func (u *use) holders(name string) []string {
 		if alias := Attr(u.host, "/sys/block/"+holder+"/dm/name"); alias != "" {
 			holder += " (" + alias + ")"
 		}
-		users = append(users, "used by "+holder)
+		users = append(users, "/dev/"+name+": used by "+holder)
 	}
 	return users
 }
@@ -112,7 +120,7 @@ func (u *use) mounts() []string {
 	table, _ := os.ReadFile(u.host.Path("/proc/self/mountinfo"))
 	for line := range strings.Lines(string(table)) {
 		if field := strings.Fields(line); len(field) > 4 && u.numbers[field[2]] != "" {
-			users = append(users, "mounted on "+field[4])
+			users = append(users, "/dev/"+u.numbers[field[2]]+": mounted on "+field[4])
 		}
 	}
 	return users
@@ -127,7 +135,7 @@ func (u *use) swaps() []string {
 			continue
 		}
 		if number, ok := number(u.host.Path(field[0])); ok && u.numbers[number] != "" {
-			users = append(users, "swap on "+field[0])
+			users = append(users, field[0]+": used for swap")
 		}
 	}
 	return users
@@ -136,13 +144,12 @@ func (u *use) swaps() []string {
 // programs looks through the open files of all processes that it may.
 func (u *use) programs() []string {
 	var users []string
-	tables, _ := filepath.Glob(u.host.Path("/proc/[0-9]*/fd"))
-	for _, table := range tables {
-		pid := filepath.Base(filepath.Dir(table))
-		program := Attr(u.host, "/proc/"+pid+"/comm")
-		if slices.Contains(lookers, program) {
+	processes, _ := os.ReadDir(u.host.Path("/proc"))
+	for _, p := range processes {
+		if c := p.Name()[0]; c < '0' || c > '9' {
 			continue
 		}
+		table := u.host.Path("/proc/" + p.Name() + "/fd")
 		files, _ := os.ReadDir(table)
 		for _, f := range files {
 			link := filepath.Join(table, f.Name())
@@ -151,10 +158,12 @@ func (u *use) programs() []string {
 			if err != nil || !strings.Contains(to, "/dev/") && !strings.HasPrefix(to, "/block/") {
 				continue
 			}
-			if number, ok := number(link); ok && u.numbers[number] != "" {
-				users = append(users, fmt.Sprintf("open in %s (process %s)", program, pid))
-				break
+			if number, ok := number(link); !ok || u.numbers[number] == "" {
+				continue
+			} else if user := u.program(p.Name(), u.numbers[number]); user != "" {
+				users = append(users, user)
 			}
+			break
 		}
 	}
 	slices.Sort(users)
@@ -171,20 +180,31 @@ func (u *use) programsAsRoot(ctx context.Context) ([]string, error) {
 		args = append(args, "-lname", "/dev/"+name, "-o")
 	}
 	args[len(args)-1] = ")"
+	args = append(args, "-printf", `%h %l\n`) // /proc/PID/fd, and what it points to
 	// 1: a process has ended meanwhile.
 	r, err := u.host.Run.Run(ctx, connector.Command{Args: args, Root: true, OK: []int{1}})
 	if err != nil {
 		return nil, err
 	}
 	var users []string
-	for link := range strings.Lines(string(r.Stdout)) {
-		pid, _, _ := strings.Cut(strings.TrimPrefix(link, "/proc/"), "/")
-		if program := Attr(u.host, "/proc/"+pid+"/comm"); !slices.Contains(lookers, program) {
-			users = append(users, fmt.Sprintf("open in %s (process %s)", program, pid))
+	for line := range strings.Lines(string(r.Stdout)) {
+		table, device, _ := strings.Cut(strings.TrimSpace(line), " ")
+		pid := filepath.Base(filepath.Dir(table))
+		if user := u.program(pid, strings.TrimPrefix(device, "/dev/")); user != "" {
+			users = append(users, user)
 		}
 	}
 	slices.Sort(users)
 	return slices.Compact(users), nil
+}
+
+// program names one that has a device open; those that count for nothing are "".
+func (u *use) program(pid, device string) string {
+	name := Attr(u.host, "/proc/"+pid+"/comm")
+	if slices.Contains(lookers, name) {
+		return ""
+	}
+	return fmt.Sprintf("/dev/%s: open in %s (process %s)", device, name, pid)
 }
 
 // taken tells whether somebody has the device for itself, as a mount in another
