@@ -3,6 +3,7 @@ module github.com/gocinder/cinderlib
 go 1.26
 
 require (
+	github.com/ebitengine/purego v0.11.3
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/google/uuid v1.6.0
 	github.com/mattn/go-sqlite3 v1.14.53

@@ -47,11 +47,17 @@ const (
 	unknown        room = "unknown"
 )
 
-// tools are packages of internal that import upward: simulations, programs and
-// tests, which no production code imports.
-var tools = []string{"internal/archtest", "internal/arraysim", "internal/demo", "internal/fakehost", "internal/jsonstore", "internal/mysqltest", "internal/vmtest"}
+// tools are packages that import upward: simulations, programs and tests, which
+// no production code imports.
+var tools = []string{
+	"drivers/rbd/internal/cephtest", "drivers/rbd/internal/fakeceph",
+	"internal/archtest", "internal/arraysim", "internal/demo", "internal/fakehost", "internal/jsonstore", "internal/mysqltest", "internal/vmtest",
+}
 
 func roomOf(path string) room {
+	if slices.ContainsFunc(tools, func(t string) bool { return under(path, t) }) {
+		return tool
+	}
 	first, rest, below := strings.Cut(path, "/")
 	second, _, _ := strings.Cut(rest, "/")
 	switch first {
@@ -60,9 +66,6 @@ func roomOf(path string) room {
 	case "functional":
 		return functional
 	case "internal":
-		if slices.ContainsFunc(tools, func(t string) bool { return path == t || strings.HasPrefix(path, t+"/") }) {
-			return tool
-		}
 		return leaf
 	case "drivers", "connector", "persistence":
 	default:
