@@ -14,6 +14,7 @@ import (
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/connector/iscsi"
 	"github.com/gocinder/cinderlib/connector/local"
+	"github.com/gocinder/cinderlib/connector/rbd"
 	"github.com/gocinder/cinderlib/drivers"
 	"github.com/gocinder/cinderlib/internal/lock"
 	"github.com/gocinder/cinderlib/persistence"
@@ -107,6 +108,7 @@ func (s settings) open(ctx context.Context) (*Library, error) {
 	l.connectors = map[string]connector.Connector{
 		connector.ProtocolLocal: local.New(l.host),
 		connector.ProtocolISCSI: overISCSI, connector.ProtocolISER: overISCSI,
+		connector.ProtocolRBD: rbd.New(l.host),
 	}
 	for protocol, factory := range s.connectors {
 		l.connectors[protocol] = factory(l.host)

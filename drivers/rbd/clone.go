@@ -219,7 +219,8 @@ func (d *Driver) fromSnapshot(ctx context.Context, p ceph.Pool, w *wanted, sourc
 	return d.setUp(ctx, p, w)
 }
 
-// flattenChildren copies their data into clones, in whatever pool they are.
+// flattenChildren copies their data into clones, in whatever pool they are. Those
+// that are deleted are removed from the trash, if their time is over.
 func (d *Driver) flattenChildren(ctx context.Context, img ceph.Image) error {
 	children, err := img.Children(ctx)
 	if err != nil {
@@ -230,14 +231,22 @@ func (d *Driver) flattenChildren(ctx context.Context, img ceph.Image) error {
 		return err
 	}
 	for _, child := range children {
-		if child.InTrash || child.Namespace != "" {
-			return drivers.Errorf(drivers.ErrHasDependents, "its clone %s is %s", childName(child), where(child))
+		if child.Namespace != "" {
+			return drivers.Errorf(drivers.ErrHasDependents, "its clone %s is in another name space", childName(child))
 		}
 		p, err := c.Pool(ctx, child.Pool)
-		if err == nil {
-			err = but(d.flatten(ctx, p, child.Image), syscall.ENOENT)
+		switch {
+		case err != nil:
+		case !child.InTrash:
+			err = d.flatten(ctx, p, child.Image)
+		case strings.HasPrefix(child.Image, volumePrefix):
+			if err = p.TrashRemove(ctx, child.ImageID); is(err, syscall.EPERM) {
+				err = drivers.Errorf(drivers.ErrHasDependents, "its clone %s is in the trash, and its time is not over", childName(child))
+			}
+		default:
+			err = drivers.Errorf(drivers.ErrHasDependents, "its clone %s is in the trash", childName(child))
 		}
-		if err != nil {
+		if err = but(err, syscall.ENOENT); err != nil {
 			return err
 		}
 	}
@@ -246,11 +255,4 @@ func (d *Driver) flattenChildren(ctx context.Context, img ceph.Image) error {
 
 func childName(c ceph.Child) string {
 	return strings.Join(slices.DeleteFunc([]string{c.Pool, c.Namespace, c.Image}, func(s string) bool { return s == "" }), "/")
-}
-
-func where(c ceph.Child) string {
-	if c.InTrash {
-		return "in the trash"
-	}
-	return "in another name space"
 }

@@ -211,26 +211,33 @@ func (d *Driver) standsOn(ctx context.Context, p ceph.Pool, img ceph.Image, name
 // cleanUp removes what a deletion that was cut off has left of v, whose image is
 // gone: the snapshot it stood on, and deleted images that nobody needs.
 func (d *Driver) cleanUp(ctx context.Context, p ceph.Pool, v *drivers.Volume) error {
+	var err error
+	if v.SourceVolumeID != "" {
+		err = d.cleanImage(ctx, p, volumePrefix+v.SourceVolumeID, linkOf(v.NameOnArray()))
+	}
+	return fault.Join(err, d.sweep(ctx, p))
+}
+
+// sweep removes deleted images that nobody needs.
+func (d *Driver) sweep(ctx context.Context, p ceph.Pool) error {
 	names, err := p.Images(ctx)
 	if err != nil {
 		return err
 	}
-	candidates := slices.DeleteFunc(names, func(name string) bool { return !isDeleted(name) })
-	if v.SourceVolumeID != "" {
-		candidates = append(candidates, volumePrefix+v.SourceVolumeID)
-	}
 	var faults []error
-	for _, name := range candidates {
-		if ctx.Err() != nil {
-			break
+	for _, name := range names {
+		if isDeleted(name) {
+			faults = append(faults, d.cleanImage(ctx, p, name, ""))
 		}
-		faults = append(faults, d.cleanImage(ctx, p, name, linkOf(v.NameOnArray())))
+		if ctx.Err() != nil {
+			return fault.Join(append(faults, ctx.Err())...)
+		}
 	}
-	return fault.Join(append(faults, ctx.Err())...)
+	return fault.Join(faults...)
 }
 
 // cleanImage removes the snapshots of an image for clones that are gone: all of a
-// deleted one, of another that named link.
+// deleted one, of another that one.
 func (d *Driver) cleanImage(ctx context.Context, p ceph.Pool, name, link string) error {
 	var i image
 	err := with(ctx, p, name, toRead, func(img ceph.Image) (err error) {

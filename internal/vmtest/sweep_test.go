@@ -219,6 +219,7 @@ func stride() int {
 func sweep(t *testing.T, wrong func(t *testing.T, w *world, folder string, v verb, step int, after bool)) {
 	t.Helper()
 	need(t)
+	wipe(t)
 	ctx := t.Context()
 	folder := t.TempDir()
 	w, err := open(ctx, folder, false)

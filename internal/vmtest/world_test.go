@@ -82,6 +82,7 @@ func open(ctx context.Context, folder string, multipath bool) (*world, error) {
 func newWorld(t testing.TB, multipath bool) *world {
 	t.Helper()
 	need(t)
+	wipe(t)
 	w, err := open(t.Context(), t.TempDir(), multipath)
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -124,6 +125,23 @@ func leftovers(ctx context.Context) ([]string, error) {
 		found = append(found, strings.Fields(string(out))...)
 	}
 	return found, nil
+}
+
+// wipe removes what a test that has failed left, so that the next one is judged
+// by what it does itself.
+func wipe(t testing.TB) {
+	t.Helper()
+	found, err := leftovers(t.Context())
+	require.NoError(t, err)
+	if len(found) == 0 {
+		return
+	}
+	t.Logf("removing what an earlier test has left: %v", found)
+	sh(t, `multipath -F || true
+		iscsiadm -m node --logout || true
+		iscsiadm -m node --op delete || true
+		for t in /sys/kernel/config/target/iscsi/iqn.*; do [ ! -e "$t" ] || targetcli clearconfig confirm=True; done
+		lvs --noheadings -o lv_name `+group+` | tr -d ' ' | grep -v -- '-pool$' | while read -r lv; do lvremove -f `+group+`/$lv; done`)
 }
 
 // requireNothingLeft gives udev and multipathd the time that they take.

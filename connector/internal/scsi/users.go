@@ -68,9 +68,9 @@ func usersOf(ctx context.Context, h *connector.Host, names []string) ([]string, 
 
 // lookers look into every disk that there is, and can do without: udev, the
 // programs of its rules, and those of LVM, the driver's own among them. What they
-// make of a disk is a holder of it.
+// make of a disk is a holder of it. rbd-nbd serves the device that it has open.
 var lookers = []string{
-	"(udev-worker)", "systemd-udevd", "udevd", "multipathd", "multipath", "kpartx", "blkid", "scsi_id", "sg_inq", "mdadm",
+	"(udev-worker)", "systemd-udevd", "udevd", "multipathd", "multipath", "kpartx", "blkid", "scsi_id", "sg_inq", "mdadm", "rbd-nbd",
 	"lvm", "pvscan", "vgscan", "pvs", "vgs", "lvs", "lvdisplay", "vgchange", "vgcreate",
 	"lvcreate", "lvremove", "lvextend", "lvchange", "lvrename", "lvconvert", "dmeventd",
 }

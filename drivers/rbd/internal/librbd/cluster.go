@@ -205,9 +205,9 @@ func (c *cluster) Close() error {
 // Pool implements ceph.Cluster. It is kept: it costs nothing.
 func (c *cluster) Pool(ctx context.Context, name string) (ceph.Pool, error) {
 	c.mu.Lock()
-	p := c.pools[name]
+	p, closed := c.pools[name], c.closed
 	c.mu.Unlock()
-	if p != nil {
+	if p != nil && ctx.Err() == nil && !closed {
 		return p, nil
 	}
 	return do(ctx, c.calls, "open", "pool "+name, "", func() (ceph.Pool, syscall.Errno) {

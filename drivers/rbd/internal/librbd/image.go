@@ -69,6 +69,9 @@ func (i *image) Resize(ctx context.Context, bytes int64) error {
 	arg, forget := watch(ctx)
 	return i.call(ctx, "resize", i.what, func() int32 {
 		defer forget()
+		if bytes < 0 {
+			return invalid
+		}
 		return i.lib.resize2(i.h, uint64(bytes), true, i.lib.progress, arg)
 	})
 }
@@ -261,7 +264,7 @@ func (i *image) ReadAt(ctx context.Context, p []byte, at int64) error {
 	n := len(p)
 	data, err := ask(ctx, i, "read", func() ([]byte, syscall.Errno) {
 		buf := make([]byte, n) // p is the caller's again when he gives up
-		return buf, transfer(buf, at, func(at uint64, n uintptr, part *byte) int64 { return i.lib.read(i.h, at, n, part) })
+		return buf, i.transfer(buf, at, func(at uint64, n uintptr, part *byte) int64 { return i.lib.read(i.h, at, n, part) })
 	})
 	copy(p, data)
 	return err
@@ -271,7 +274,7 @@ func (i *image) ReadAt(ctx context.Context, p []byte, at int64) error {
 func (i *image) WriteAt(ctx context.Context, p []byte, at int64) error {
 	data := bytes.Clone(p)
 	_, err := ask(ctx, i, "write", func() (struct{}, syscall.Errno) {
-		e := transfer(data, at, func(at uint64, n uintptr, part *byte) int64 { return i.lib.write(i.h, at, n, part) })
+		e := i.transfer(data, at, func(at uint64, n uintptr, part *byte) int64 { return i.lib.write(i.h, at, n, part) })
 		if e == 0 {
 			e = number(i.lib.flush(i.h))
 		}
@@ -280,14 +283,22 @@ func (i *image) WriteAt(ctx context.Context, p []byte, at int64) error {
 	return err
 }
 
-func transfer(p []byte, at int64, call func(at uint64, n uintptr, part *byte) int64) syscall.Errno {
+// transfer reads or writes all of p. librbd would leave off what is past the end.
+func (i *image) transfer(p []byte, at int64, call func(at uint64, n uintptr, part *byte) int64) syscall.Errno {
+	var stat imageInfo
+	if e := number(i.lib.stat(i.h, &stat, unsafe.Sizeof(stat))); e != 0 {
+		return e
+	}
+	if len(p) > 0 && (at < 0 || uint64(at)+uint64(len(p)) > stat.size) {
+		return syscall.EINVAL
+	}
 	for len(p) > 0 {
 		n := call(uint64(at), uintptr(len(p)), &p[0])
 		if n < 0 {
 			return syscall.Errno(-n)
 		}
 		if n == 0 {
-			return syscall.EINVAL // past the end
+			return syscall.EIO
 		}
 		p, at = p[n:], at+n
 	}

@@ -10,6 +10,10 @@ import (
 	"github.com/gocinder/cinderlib/drivers/rbd/internal/ceph"
 )
 
+// invalid is what librbd should answer to no name, and to sizes below zero: it
+// makes what cannot be opened or removed.
+const invalid = -int32(syscall.EINVAL)
+
 // pool implements ceph.Pool.
 type pool struct {
 	*cluster
@@ -55,6 +59,9 @@ func (p *pool) with(o ceph.ImageOptions, call func(o handle) int32) int32 {
 func (p *pool) Create(ctx context.Context, name string, bytes int64, o ceph.ImageOptions) error {
 	what := p.image(name)
 	return run(ctx, p.calls, "create", what, what, func() int32 {
+		if name == "" || bytes < 0 {
+			return invalid
+		}
 		return p.with(o, func(h handle) int32 { return p.lib.create4(p.io, name, uint64(bytes), h) })
 	})
 }
@@ -63,6 +70,9 @@ func (p *pool) Create(ctx context.Context, name string, bytes int64, o ceph.Imag
 func (p *pool) Clone(ctx context.Context, parent, snapshot, name string, o ceph.ImageOptions) error {
 	what := p.image(name)
 	return run(ctx, p.calls, "clone "+p.image(parent)+"@"+snapshot+" as", what, what, func() int32 {
+		if name == "" {
+			return invalid
+		}
 		return p.with(o, func(h handle) int32 { return p.lib.clone3(p.io, parent, snapshot, p.io, name, h) })
 	})
 }
@@ -73,6 +83,9 @@ func (p *pool) Copy(ctx context.Context, from, name string, o ceph.ImageOptions)
 	arg, forget := watch(ctx)
 	return run(ctx, p.calls, "copy "+p.image(from)+" to", what, what, func() int32 {
 		defer forget()
+		if name == "" {
+			return invalid
+		}
 		var source handle
 		if r := p.lib.openReadOnly(p.io, from, &source, nil); r < 0 {
 			return r
@@ -91,14 +104,19 @@ func (p *pool) Remove(ctx context.Context, name string) error {
 // Rename implements ceph.Pool.
 func (p *pool) Rename(ctx context.Context, from, to string) error {
 	what := p.image(from)
-	return run(ctx, p.calls, "rename to "+to, what, what, func() int32 { return p.lib.rename(p.io, from, to) })
+	return run(ctx, p.calls, "rename to "+to, what, what, func() int32 {
+		if to == "" {
+			return invalid
+		}
+		return p.lib.rename(p.io, from, to)
+	})
 }
 
 // TrashMove implements ceph.Pool.
 func (p *pool) TrashMove(ctx context.Context, name string, delay time.Duration) error {
 	what := p.image(name)
 	return run(ctx, p.calls, "move to the trash", what, what, func() int32 {
-		return p.lib.trashMove(p.io, name, uint64(max(delay, 0)/time.Second))
+		return p.lib.trashMove(p.io, name, uint64(max(delay+time.Second-1, 0)/time.Second))
 	})
 }
 
@@ -139,6 +157,9 @@ func (p *pool) Open(ctx context.Context, name string, o ceph.OpenOptions) (ceph.
 		open = p.lib.openReadOnly
 	}
 	h, err := doOr(ctx, p.calls, "open", what, p.image(name), func() (h handle, e syscall.Errno) {
+		if name == "" {
+			return 0, syscall.ENOENT
+		}
 		if e = number(open(p.io, name, &h, optional(o.Snapshot))); e == 0 {
 			p.calls.running.Add(1) // until it is closed
 		}

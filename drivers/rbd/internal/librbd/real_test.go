@@ -6,117 +6,131 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocinder/cinderlib/drivers/rbd/internal/ceph"
+	"github.com/gocinder/cinderlib/drivers/rbd/internal/cephtest"
 	"github.com/gocinder/cinderlib/drivers/rbd/internal/librbd"
 )
 
+// connect connects to the cluster of tools/test-ceph.sh.
 func connect(t testing.TB) ceph.Cluster {
 	t.Helper()
 	conf := os.Getenv("CINDERLIB_CEPH_CONF")
 	if conf == "" {
 		t.Skip("needs Ceph: tools/test-ceph.sh")
 	}
-	c, err := librbd.Connect(t.Context(), librbd.Config{File: conf, User: "cinder", Timeout: 30 * time.Second})
+	c, err := librbd.Connect(context.WithoutCancel(t.Context()), librbd.Config{File: conf, User: "cinder", Timeout: time.Minute})
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	t.Cleanup(func() { assert.NoError(t, c.Close()) })
 	return c
 }
 
-func TestSmoke(t *testing.T) {
-	ctx := t.Context()
+const pool = "volumes"
+
+// TestCephContract: CINDERLIB_CEPH_CLONE=2 says that the cluster has clones of
+// the second version.
+func TestCephContract(t *testing.T) {
+	connect(t)
+	cephtest.Run(t, cephtest.Harness{
+		Real: true, CloneV2: os.Getenv("CINDERLIB_CEPH_CLONE") == "2",
+		New: func(t *testing.T) (ceph.Cluster, string) { return connect(t), pool },
+	})
+}
+
+// TestCephMillionCalls: nothing grows with the number of calls. One million are
+// of the client alone, and come back at once; some thousand go to the cluster.
+func TestCephMillionCalls(t *testing.T) {
 	c := connect(t)
-	t.Log(c.FSID())
-	out, err := c.Command(ctx, `{"prefix":"mon dump","format":"json"}`)
+	ctx := t.Context()
+	p, err := c.Pool(ctx, pool)
 	require.NoError(t, err)
-	t.Log(string(out))
-	_, err = c.Command(ctx, `{"prefix":"nonsense"}`)
-	t.Log(err)
-	_, err = c.Pool(ctx, "nopool")
-	t.Log(err)
-	p, err := c.Pool(ctx, "volumes")
+	require.NoError(t, p.Create(ctx, "many-calls", 4<<20, ceph.ImageOptions{}))
+	t.Cleanup(func() { assert.NoError(t, p.Remove(context.WithoutCancel(ctx), "many-calls")) })
+	img, err := p.Open(ctx, "many-calls", ceph.OpenOptions{ReadOnly: true})
 	require.NoError(t, err)
-	f, err := c.Option("rbd_default_features")
-	require.NoError(t, err)
-	t.Log(f)
-	require.NoError(t, p.Create(ctx, "a", 1<<30, ceph.ImageOptions{Features: 61, Order: 22}))
-	t.Log(p.Create(ctx, "a", 1<<30, ceph.ImageOptions{}))
-	i, err := p.Open(ctx, "a", ceph.OpenOptions{})
-	require.NoError(t, err)
-	info, err := i.Info(ctx)
-	require.NoError(t, err)
-	t.Logf("%+v", info)
-	require.NoError(t, i.WriteAt(ctx, []byte("hello"), 4096))
-	require.NoError(t, i.CreateSnapshot(ctx, "s"))
-	require.NoError(t, i.Protect(ctx, "s"))
-	snaps, err := i.Snapshots(ctx)
-	require.NoError(t, err)
-	t.Logf("%+v", snaps)
-	require.NoError(t, p.Clone(ctx, "a", "s", "b", ceph.ImageOptions{Features: 61}))
-	kids, err := i.Children(ctx)
-	require.NoError(t, err)
-	t.Logf("%+v", kids)
-	b, err := p.Open(ctx, "b", ceph.OpenOptions{})
-	require.NoError(t, err)
-	par, err := b.Parent(ctx)
-	require.NoError(t, err)
-	t.Logf("%+v", par)
-	buf := make([]byte, 5)
-	require.NoError(t, b.ReadAt(ctx, buf, 4096))
-	require.Equal(t, "hello", string(buf))
-	require.NoError(t, b.SetMetadata(ctx, "k", "v"))
-	m, err := b.Metadata(ctx)
-	t.Log(m, err)
-	w, err := b.Watchers(ctx)
-	t.Log(w, err)
-	// a flatten that is cancelled
-	over, cancel := context.WithTimeout(ctx, time.Millisecond)
-	start := time.Now()
-	err = b.Flatten(over)
-	cancel()
-	t.Log(time.Since(start), err)
-	_, err = b.Parent(ctx)
-	t.Log("parent after", time.Since(start), err)
-	t.Log(b.Flatten(ctx))
-	require.NoError(t, b.Close())
-	require.NoError(t, p.Remove(ctx, "b"))
-	require.NoError(t, i.Unprotect(ctx, "s"))
-	require.NoError(t, i.RemoveSnapshot(ctx, "s"))
-	require.NoError(t, i.Close())
-	t.Log(i.Resize(ctx, 1))
-	require.NoError(t, p.TrashMove(ctx, "a", time.Hour))
-	tr, err := p.Trash(ctx)
-	require.NoError(t, err)
-	t.Logf("%+v", tr)
-	for _, x := range tr {
-		t.Log(p.TrashRemove(ctx, x.ID))
+	t.Cleanup(func() { assert.NoError(t, img.Close()) })
+	local := func(n int) {
+		for range n {
+			_, err := img.Info(ctx)
+			require.NoError(t, err)
+		}
 	}
-	names, err := p.Images(ctx)
-	t.Log(names, err)
+	remote := func(n int) {
+		for range n {
+			img, err := p.Open(ctx, "many-calls", ceph.OpenOptions{ReadOnly: true})
+			require.NoError(t, err)
+			_, err = img.Snapshots(ctx)
+			require.NoError(t, err)
+			require.NoError(t, img.Close())
+			_, err = c.Command(ctx, `{"prefix":"mon dump","format":"json"}`)
+			require.NoError(t, err)
+		}
+	}
+	local(10_000)
+	remote(500)
+	before := used(t)
+	local(250_000) // of four functions of librbd each
+	remote(5_000)
+	after := used(t)
+	t.Logf("before %+v, after %+v", before, after)
+	assert.LessOrEqual(t, after.threads, before.threads+4)
+	assert.LessOrEqual(t, after.files, before.files)
+	assert.LessOrEqual(t, after.goroutines, before.goroutines)
+	assert.LessOrEqual(t, after.resident, before.resident+32<<10)
 }
 
-func BenchmarkCreate(b *testing.B) {
-	c := connect(b)
-	p, err := c.Pool(b.Context(), "volumes")
-	require.NoError(b, err)
-	n := 0
-	for b.Loop() {
-		n++
-		require.NoError(b, p.Create(b.Context(), fmt.Sprintf("bench-%d", n), 1<<30, ceph.ImageOptions{Features: 61, Order: 22}))
-	}
-	b.StopTimer()
-	for ; n > 0; n-- {
-		require.NoError(b, p.Remove(b.Context(), fmt.Sprintf("bench-%d", n)))
-	}
+type usage struct {
+	threads, files, goroutines int
+	resident                   int // KiB
 }
 
-func BenchmarkOption(b *testing.B) {
-	c := connect(b)
-	for b.Loop() {
-		_, _ = c.Option("rbd_default_features")
+func used(t *testing.T) usage {
+	t.Helper()
+	runtime.GC()
+	u := usage{goroutines: runtime.NumGoroutine()}
+	status, err := os.ReadFile("/proc/self/status")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(status)) {
+		_, _ = fmt.Sscanf(line, "Threads: %d", &u.threads)
+		_, _ = fmt.Sscanf(line, "VmRSS: %d", &u.resident)
+	}
+	files, err := filepath.Glob("/proc/self/fd/*")
+	require.NoError(t, err)
+	u.files = len(files)
+	return u
+}
+
+// TestCephGivenUp: a call that its caller gives up is not forgotten: a later one
+// on the same image comes after it.
+func TestCephGivenUp(t *testing.T) {
+	c := connect(t)
+	p, err := c.Pool(t.Context(), pool)
+	require.NoError(t, err)
+	for n := range 50 {
+		name := fmt.Sprintf("given-up-%d", n)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n)*200*time.Microsecond)
+		err := p.Create(ctx, name, 1<<30, ceph.ImageOptions{})
+		cancel()
+		if err != nil {
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+		if err := p.Remove(t.Context(), name); err != nil {
+			var e *ceph.Error
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, "no such file or directory", e.Errno.Error())
+		}
+	}
+	names, err := p.Images(t.Context())
+	require.NoError(t, err)
+	for _, n := range names {
+		require.NotContains(t, n, "given-up")
 	}
 }

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rbd attaches images of Ceph clusters: with the kernel's own driver
+// (krbd) through sysfs and without a program, or with rbd-nbd where the kernel
+// cannot map an image.
+//
+// # What belongs to whom
+//
+// Nothing is remembered between calls. A volume's devices are those of its pool,
+// namespace, image and snapshot, and of its cluster: a device of the kernel tells
+// all of them, one of rbd-nbd has them in the command line of its process. A
+// device of an image of the same name elsewhere is left alone. An image has one
+// device a host and access mode, and Detach removes all that it has, whoever made
+// them.
+//
+// # Time
+//
+// The kernel goes on with a map after the process that asked for it was told to
+// stop, and the device comes when nobody wants it any more. So what was begun is
+// waited for to its end and undone behind the call, under the lock of the image,
+// when the context ends. The next call for the image waits for that.
+package rbd
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/gocinder/cinderlib/connector"
+)
+
+type rbd struct {
+	host   *connector.Host
+	limits limits
+	lookup func(ctx context.Context, name string) ([]netip.Addr, error)
+}
+
+// limits are the longest waits; a context that ends earlier ends them.
+type limits struct {
+	add      time.Duration // for the kernel to map an image
+	nbd      time.Duration // for rbd-nbd to map or unmap one
+	remove   time.Duration // for the kernel to unmap one
+	refresh  time.Duration // for the kernel to ask for the size of one
+	device   time.Duration // until the device node is there
+	size     time.Duration // until the device has the size
+	settle   time.Duration // until those who look into a device are done
+	busy     time.Duration // for the device to be closed when it is unmapped
+	orphan   time.Duration // for what a killed process has left running
+	flush    time.Duration
+	forced   time.Duration // flush by force
+	patience time.Duration // with what has been begun when the context ends
+	undo     time.Duration
+}
+
+// Add: the kernel looks for a monitor for 60 s (mount_timeout), and so does rbd-nbd
+// with our configuration. Flush: that of connector/iscsi.
+var usual = limits{
+	add: 90 * time.Second, nbd: 90 * time.Second, remove: time.Minute, refresh: 30 * time.Second,
+	device: 10 * time.Second, size: 10 * time.Second, settle: 3 * time.Second, busy: 10 * time.Second, orphan: 90 * time.Second,
+	flush: 5 * time.Minute, forced: 10 * time.Second, patience: 700 * time.Millisecond, undo: 2 * time.Minute,
+}
+
+// New makes the connector of connector.ProtocolRBD for a host. It needs root's
+// rights, and the kernel's module rbd or the program rbd-nbd with the module nbd.
+func New(h *connector.Host) connector.Connector {
+	return &rbd{host: h, limits: usual, lookup: func(ctx context.Context, name string) ([]netip.Addr, error) {
+		return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	}}
+}
+
+// Attach implements connector.Connector. A key that the cluster refuses is
+// ErrUnauthenticated, an image that is not there ErrNotFound, a cluster that does
+// not answer ErrUnavailable, and an image that nothing on this host can map
+// ErrPrecondition.
+func (c *rbd) Attach(ctx context.Context, r connector.Request) (*connector.Device, error) {
+	return call(ctx, c, r, func(ctx context.Context, j *job) (*connector.Device, error) { return j.attach(ctx) })
+}
+
+// Detach implements connector.Connector. A device that somebody uses stays:
+// ErrInUse.
+func (c *rbd) Detach(ctx context.Context, r connector.Request) error {
+	_, err := call(ctx, c, r, func(ctx context.Context, j *job) (none, error) { return none{}, j.detach(ctx) })
+	return err
+}
+
+// Extend implements connector.Connector.
+func (c *rbd) Extend(ctx context.Context, r connector.Request) (int64, error) {
+	return call(ctx, c, r, func(ctx context.Context, j *job) (int64, error) { return j.extend(ctx) })
+}
+
+// Paths implements connector.Connector.
+func (c *rbd) Paths(ctx context.Context, r connector.Request) ([]string, error) {
+	j, err := c.job(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	have, err := j.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, d := range have {
+		paths = append(paths, d.node())
+	}
+	return paths, nil
+}
+
+type none struct{}
+
+// call does the work of a call under the lock of its image. When ctx ends and the
+// work does not, it goes on by itself, and keeps the lock until it ends.
+func call[T any](ctx context.Context, c *rbd, r connector.Request, f func(context.Context, *job) (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	var zero T
+	j, err := c.job(ctx, r)
+	if err != nil {
+		return zero, err
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		unlock, err := j.host.Locks.Lock(ctx, j.image.lock())
+		if err != nil {
+			done <- outcome{err: err}
+			return
+		}
+		defer unlock()
+		value, err := f(ctx, j)
+		done <- outcome{value, err}
+		j.stragglers.Wait()
+	}()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(c.limits.patience)
+	defer timer.Stop()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-timer.C:
+		return zero, fmt.Errorf("rbd: what was begun is being undone: %w", ctx.Err())
+	}
+}
