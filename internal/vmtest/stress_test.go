@@ -78,12 +78,12 @@ func (w *world) life(ctx context.Context, seed uint64, rounds int) error {
 			return err
 		}
 		if round == 0 {
-			want, err = write(c.Path(), seed, 16*mib, nil)
+			want, err = write(c.Path(), seed, 4*mib, nil)
 		}
 		if err != nil {
 			return err
 		}
-		if read, err := content(c.Path(), 16*mib); err != nil || read != want {
+		if read, err := content(c.Path(), 4*mib); err != nil || read != want {
 			return fmt.Errorf("volume %s: wrong data on %s: %w", v.ID(), c.Path(), err)
 		}
 		if err := v.Detach(ctx); err != nil {
