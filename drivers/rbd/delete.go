@@ -113,23 +113,33 @@ func look(ctx context.Context, img ceph.Image) (i image, err error) {
 // dropLinks removes the snapshots of backups, and those for clones that are gone;
 // kept: there are others.
 func (d *Driver) dropLinks(ctx context.Context, p ceph.Pool, name string, i *image) (kept bool, err error) {
-	err = with(ctx, p, name, toWrite, func(img ceph.Image) error {
-		for _, snapshot := range i.links {
-			switch err := dropSnapshot(ctx, img, snapshot); {
-			case is(err, syscall.EBUSY):
+	drop := i.backups
+	for _, snapshot := range i.links {
+		// A cluster with clones of version 2 would remove it all the same.
+		err := with(ctx, p, name, ceph.OpenOptions{Snapshot: snapshot}, func(img ceph.Image) error {
+			children, err := img.Children(ctx)
+			if len(children) > 0 {
 				kept = true
-			case err != nil:
-				return err
+			} else {
+				drop = append(drop, snapshot)
 			}
+			return err
+		})
+		if err := but(err, syscall.ENOENT); err != nil {
+			return false, err
 		}
-		for _, snapshot := range i.backups {
+	}
+	if len(drop) == 0 {
+		return kept, nil
+	}
+	return kept, with(ctx, p, name, toWrite, func(img ceph.Image) error {
+		for _, snapshot := range drop {
 			if err := dropSnapshot(ctx, img, snapshot); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return kept, err
 }
 
 // removeImage removes an image, or moves it to the trash. What stands in the way

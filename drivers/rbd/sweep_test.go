@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rbd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocinder/cinderlib"
+	"github.com/gocinder/cinderlib/drivers/rbd/internal/ceph"
+	"github.com/gocinder/cinderlib/drivers/rbd/internal/fakeceph"
+	"github.com/gocinder/cinderlib/drivers/rbd/internal/librbd"
+)
+
+// verb is one thing done to an empty pool, after what comes before it. Volumes are
+// called a, b, c.
+type verb struct {
+	name    string
+	options cinderlib.Options
+	before  string
+	run     string
+}
+
+// What is done, in words of do: a+ makes the volume a, a- deletes it, a* makes a
+// snapshot of it, a/ deletes that, a>b makes b of a, a*>b of a's snapshot, a=
+// extends it, a< reverts it, ? asks for statistics.
+var verbs = []verb{
+	{name: "create", run: "a+"},
+	{name: "delete", before: "a+", run: "a-"},
+	{name: "extend", before: "a+", run: "a="},
+	{name: "snapshot", before: "a+", run: "a*"},
+	{name: "delete a snapshot", before: "a+ a*", run: "a/"},
+	{name: "revert", before: "a+ a*", run: "a<"},
+	{name: "clone", before: "a+", run: "a>b"},
+	{name: "clone, the chain is long", options: cinderlib.Options{"rbd_max_clone_depth": 1}, before: "a+ a>b", run: "b>c"},
+	{name: "copy", options: cinderlib.Options{"rbd_max_clone_depth": 0}, before: "a+", run: "a>b"},
+	{name: "from a snapshot", before: "a+ a*", run: "a*>b"},
+	{name: "from a snapshot, flattened", options: cinderlib.Options{"rbd_flatten_volume_from_snapshot": true}, before: "a+ a*", run: "a*>b"},
+	{name: "delete a snapshot that a volume stands on", before: "a+ a* a*>b", run: "a/"},
+	{name: "delete the source of a clone", before: "a+ a>b", run: "a-"},
+	{name: "delete the last clone", before: "a+ a>b b>c b- a-", run: "c-"},
+	{name: "delete a clone in the middle", before: "a+ a>b b>c", run: "b-"},
+	{name: "delete, with the trash", options: cinderlib.Options{"enable_deferred_deletion": true}, before: "a+ a>b a-", run: "b-"},
+	{name: "statistics", before: "a+", run: "?"},
+}
+
+// do does what words say.
+func (w *world) do(ctx context.Context, words string) error {
+	for word := range strings.FieldsSeq(words) {
+		if err := w.one(ctx, word); err != nil {
+			return fmt.Errorf("%s: %w", word, err)
+		}
+	}
+	return nil
+}
+
+func (w *world) one(ctx context.Context, word string) error {
+	if word == "?" {
+		_, err := w.b.RefreshStats(ctx)
+		return err
+	}
+	name, op := word[:1], word[1:]
+	if op == "+" {
+		_, err := w.b.CreateVolume(ctx, 1, cinderlib.WithName(name))
+		return err
+	}
+	v, err := w.volume(ctx, name)
+	if err != nil {
+		return err
+	}
+	switch op {
+	case "-":
+		return v.Delete(ctx)
+	case "=":
+		_, err := v.Extend(ctx, 2)
+		return err
+	case "*":
+		_, err := v.CreateSnapshot(ctx)
+		return err
+	}
+	if target, ok := strings.CutPrefix(op, ">"); ok {
+		_, err := v.Clone(ctx, cinderlib.WithName(target))
+		return err
+	}
+	s, err := w.snapshot(ctx, name)
+	if err != nil {
+		return err
+	}
+	switch op {
+	case "/":
+		return s.Delete(ctx)
+	case "<":
+		return v.Revert(ctx, s)
+	}
+	_, err = s.CreateVolume(ctx, cinderlib.WithName(strings.TrimPrefix(op, "*>")))
+	return err
+}
+
+// place is where a sweep takes place: a cluster that has a pool for it.
+type place struct {
+	pool   ceph.Pool
+	name   string // of the pool
+	dial   dialer
+	stride int // takes every n-th step
+}
+
+func fakePlace(t *testing.T, cloneV2 bool) place {
+	t.Helper()
+	c := fakeceph.New(fakeceph.Options{CloneV2: cloneV2})
+	dial := func(ctx context.Context) (ceph.Cluster, error) { return c.Connect(ctx, "cinder") }
+	data, err := dial(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, data.Close()) })
+	p, err := data.Pool(t.Context(), poolName)
+	require.NoError(t, err)
+	return place{pool: p, name: poolName, dial: dial, stride: 1}
+}
+
+func realPlace(t *testing.T) place {
+	t.Helper()
+	c := admin(t)
+	name := newPool(t, c)
+	p, err := c.Pool(t.Context(), name)
+	require.NoError(t, err)
+	stride := 5
+	if os.Getenv("CINDERLIB_CEPH_SWEEP") == "all" {
+		stride = 1
+	}
+	return place{pool: p, name: name, dial: dialReal, stride: stride}
+}
+
+func dialReal(ctx context.Context) (ceph.Cluster, error) {
+	return librbd.Connect(ctx, librbd.Config{File: confFile(), Timeout: time.Minute})
+}
+
+// world opens one in a folder for a verb.
+func (at place) world(ctx context.Context, folder string, v verb) (*world, error) {
+	options := cinderlib.Options{"rbd_pool": at.name, "deferred_deletion_purge_interval": 3600}
+	for key, value := range v.options {
+		options[key] = value
+	}
+	return openWorld(ctx, folder, "rbd", at.dial, options)
+}
+
+// sweep has each call to the cluster of each verb go wrong, before and after it
+// has acted. Then all is deleted, and nothing may be left.
+func sweep(t *testing.T, at place, wrong func(t *testing.T, w *world, folder string, v verb, step int, after bool)) {
+	t.Helper()
+	ctx := t.Context()
+	tried := 0
+	for i, v := range verbs {
+		folder := t.TempDir()
+		w, err := at.world(ctx, folder, v)
+		require.NoError(t, err)
+		fresh := func() {
+			require.NoError(t, w.do(ctx, v.before), v.name)
+		}
+		empty := func(where string) {
+			w.steps.plan(0, false, nil)
+			require.NoError(t, w.settle(ctx), where)
+			require.NoError(t, w.clear(ctx), where)
+			require.NoError(t, w.purge(ctx), where)
+			found, err := left(ctx, at.pool)
+			require.NoError(t, err)
+			require.Empty(t, found, where)
+		}
+		fresh()
+		w.steps.plan(0, false, nil)
+		require.NoError(t, w.do(ctx, v.run), v.name)
+		n := len(w.steps.counted())
+		empty(v.name)
+		for step := 1 + i%at.stride; step <= n; step += at.stride {
+			for _, after := range []bool{false, true} {
+				fresh()
+				wrong(t, w, folder, v, step, after)
+				empty(fmt.Sprintf("%s, step %d of %d (%v), after it: %v", v.name, step, n, w.steps.counted(), after))
+				tried++
+			}
+		}
+		require.NoError(t, w.lib.Close(ctx))
+	}
+	t.Logf("%d faults", tried)
+}
+
+// purge empties the trash, as the driver does in the background.
+func (w *world) purge(ctx context.Context) error {
+	d, _ := opened.Load(w.name)
+	driver := d.(*Driver) //nolint:forcetypeassert // init puts it there
+	return driver.do(ctx, "purge", "", func(p ceph.Pool) error {
+		for range 3 { // what stands on one another goes one after the other
+			if err := driver.purge(ctx, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func injected(t *testing.T, w *world, _ string, v verb, step int, after bool) {
+	t.Helper()
+	w.steps.plan(step, after, func() error { return errInjected })
+	if err := w.do(t.Context(), v.run); err != nil {
+		require.ErrorIs(t, err, errInjected, "%s, step %d", v.name, step)
+	}
+}
+
+func TestFaultSweep(t *testing.T) {
+	t.Parallel()
+	for _, version := range []bool{false, true} {
+		t.Run(fmt.Sprintf("clones of version 2: %t", version), func(t *testing.T) {
+			sweep(t, fakePlace(t, version), injected)
+		})
+	}
+}
+
+func TestCephFaultSweep(t *testing.T) { sweep(t, realPlace(t), injected) }
+
+// TestCephKillSweep: the process is killed at a step. Another one recovers.
+func TestCephKillSweep(t *testing.T) {
+	at := realPlace(t)
+	sweep(t, at, func(t *testing.T, _ *world, folder string, v verb, step int, after bool) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{folder, at.name, v.name, strconv.Itoa(step), strconv.FormatBool(after)}, "|"))
+		out, err := cmd.CombinedOutput()
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			status, ok := exit.Sys().(syscall.WaitStatus)
+			require.True(t, ok && status.Signaled() && status.Signal() == syscall.SIGKILL, "%s: %s", v.name, out)
+			return
+		}
+		require.NoError(t, err, string(out))
+	})
+}
+
+// childEnv has the program of a test be a process that is killed:
+// FOLDER|POOL|VERB|STEP|AFTER.
+const childEnv = "CINDERLIB_CEPH_CHILD"
+
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(childEnv); spec != "" {
+		if err := killedInVerb(context.Background(), strings.Split(spec, "|")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func killedInVerb(ctx context.Context, args []string) error {
+	at := place{name: args[1], dial: dialReal}
+	step, err := strconv.Atoi(args[3])
+	if err != nil {
+		return err
+	}
+	for _, v := range verbs {
+		if v.name != args[2] {
+			continue
+		}
+		w, err := at.world(ctx, args[0], v)
+		if err != nil {
+			return err
+		}
+		w.steps.plan(step, args[4] == "true", func() error {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		})
+		return w.do(ctx, v.run)
+	}
+	return fmt.Errorf("no verb %s", args[2])
+}
