@@ -160,10 +160,19 @@ func (d *Driver) removeImage(ctx context.Context, p ceph.Pool, name string, tras
 				return err
 			}
 		}
-		if err := poll.Pause(ctx, busyPause); err != nil {
+		if err := again(ctx, n); err != nil {
 			return err
 		}
 	}
+}
+
+// again waits before the n-th attempt but one. The first comes at once: what was
+// in the way may have been removed.
+func again(ctx context.Context, n int) error {
+	if n == 1 {
+		return ctx.Err()
+	}
+	return poll.Pause(ctx, busyPause)
 }
 
 // release removes the snapshot that a clone stood on, which is gone, and what has
@@ -176,6 +185,9 @@ func (d *Driver) release(ctx context.Context, p ceph.Pool, clone string, parent 
 			return err
 		}
 		clone, parent = name, next
+	}
+	if parent != nil && isDeleted(parent.Image) {
+		return d.cleanImage(ctx, p, parent.Image, "") // a snapshot that was removed before its clones
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/gocinder/cinderlib/drivers"
 	"github.com/gocinder/cinderlib/drivers/rbd/internal/ceph"
-	"github.com/gocinder/cinderlib/internal/poll"
 	"github.com/gocinder/cinderlib/internal/undo"
 )
 
@@ -47,7 +46,7 @@ func (d *Driver) DeleteSnapshot(ctx context.Context, s *drivers.Snapshot, v *dri
 				if err := d.freeSnapshot(ctx, p, name, snapshot); err != nil {
 					return err
 				}
-				if err := poll.Pause(ctx, busyPause); err != nil {
+				if err := again(ctx, n); err != nil {
 					return err
 				}
 				err = dropSnapshot(ctx, img, snapshot)
