@@ -5,6 +5,7 @@ package functional_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -65,6 +66,8 @@ func assertGone(t *testing.T, made string) {
 	switch {
 	case loop:
 		assert.Empty(t, loopsOf(t, func(path string) bool { return path == file }), "loop devices of %s", file)
+	case strings.HasPrefix(made, "/dev/nbd"): // the node is always there
+		assert.NoFileExists(t, "/sys/block/"+filepath.Base(made)+"/pid", "%s has somebody behind it", made)
 	case made != "":
 		assert.NoFileExists(t, made)
 	}

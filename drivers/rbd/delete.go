@@ -28,9 +28,6 @@ const (
 func (d *Driver) DeleteVolume(ctx context.Context, v *drivers.Volume) error {
 	name := v.NameOnArray()
 	return d.do(ctx, "delete", name, func(p ceph.Pool) error {
-		if err := remove(ctx, p, name+partSuffix); err != nil {
-			return err
-		}
 		err := d.delete(ctx, p, name)
 		if is(err, syscall.ENOENT) {
 			return d.cleanUp(ctx, p, v)
@@ -230,11 +227,12 @@ func (d *Driver) standsOn(ctx context.Context, p ceph.Pool, img ceph.Image, name
 	return parent, but(err, syscall.ENOENT)
 }
 
-// cleanUp removes what a deletion that was cut off has left of v, whose image is
-// gone: the snapshot it stood on, and deleted images that nobody needs.
+// cleanUp removes what calls that were cut off have left of v, which has no image: a
+// copy that is not complete, the snapshot it stood on, deleted images that nobody
+// needs.
 func (d *Driver) cleanUp(ctx context.Context, p ceph.Pool, v *drivers.Volume) error {
-	var err error
-	if v.SourceVolumeID != "" {
+	err := remove(ctx, p, v.NameOnArray()+partSuffix)
+	if err == nil && v.SourceVolumeID != "" {
 		err = d.cleanImage(ctx, p, volumePrefix+v.SourceVolumeID, linkOf(v.NameOnArray()))
 	}
 	return fault.Join(err, d.sweep(ctx, p))

@@ -88,7 +88,7 @@ func testOrders(t *testing.T, at place, change func(*Options), every int) {
 		todo := order
 		for rounds := 0; todo != ""; rounds++ {
 			require.Less(t, rounds, 6, "%s: %s are left", order, todo)
-			for _, member := range strings.Split(todo, "") {
+			for member := range strings.SplitSeq(todo, "") {
 				err := f.delete(ctx, member)
 				if err != nil {
 					require.ErrorIs(t, err, drivers.ErrHasDependents, "%s: %s", order, member)
@@ -110,7 +110,7 @@ func testOrders(t *testing.T, at place, change func(*Options), every int) {
 // check reads the data of all that are there.
 func (f *family) check(t *testing.T, p ceph.Pool, members, order string) {
 	t.Helper()
-	for _, member := range strings.Split(strings.Replace(members, "s", "", 1), "") {
+	for member := range strings.SplitSeq(strings.Replace(members, "s", "", 1), "") {
 		if member == "" {
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"strconv"
@@ -147,9 +148,7 @@ func dialReal(ctx context.Context) (ceph.Cluster, error) {
 // world opens one in a folder for a verb.
 func (at place) world(ctx context.Context, folder string, v verb) (*world, error) {
 	options := cinderlib.Options{"rbd_pool": at.name, "deferred_deletion_purge_interval": 3600}
-	for key, value := range v.options {
-		options[key] = value
-	}
+	maps.Copy(options, v.options)
 	return openWorld(ctx, folder, "rbd", at.dial, options)
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -67,9 +68,7 @@ func openWorld(ctx context.Context, folder, name string, dial dialer, options ci
 		return nil, err
 	}
 	all := cinderlib.Options{"volume_backend_name": name, "volume_driver": "rbd-steps"}
-	for key, value := range options {
-		all[key] = value
-	}
+	maps.Copy(all, options)
 	if w.b, err = w.lib.NewBackend(ctx, all); err != nil {
 		return nil, fault.Join(err, w.lib.Close(ctx))
 	}

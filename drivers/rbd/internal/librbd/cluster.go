@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -100,9 +101,15 @@ func connect(lib *library, all *calls, what string, c *Config) (*cluster, error)
 		}
 		settings := map[string]string{}
 		if c.Timeout > 0 {
-			seconds := strconv.FormatFloat(c.Timeout.Seconds(), 'f', -1, 64)
-			settings["rados_osd_op_timeout"], settings["rados_mon_op_timeout"] = seconds, seconds
-			settings["client_mount_timeout"] = seconds
+			for _, name := range []string{"rados_osd_op_timeout", "rados_mon_op_timeout", "client_mount_timeout"} {
+				settings[name] = seconds(c.Timeout)
+			}
+			// The client asks for a new map when an operation is as old as the first
+			// (10 s), and looks as often as the second says (5 s). One that ends
+			// sooner never gets there: after the death of an OSD nothing would work
+			// again.
+			settings["objecter_timeout"] = seconds(min(10*time.Second, c.Timeout/3))
+			settings["objecter_tick_interval"] = seconds(min(5*time.Second, c.Timeout/6))
 		}
 		maps.Copy(settings, c.Options)
 		for key, value := range settings {
@@ -111,7 +118,7 @@ func connect(lib *library, all *calls, what string, c *Config) (*cluster, error)
 			}
 		}
 		if r := lib.connect(h); r < 0 {
-			return nil, failed(r, "connect to", what)
+			return nil, &ceph.Error{Op: "connect to", What: what, Errno: number(r), Says: asked(lib, h)}
 		}
 		fsid, e := buffered(func(buf *byte, size uintptr) int32 { return lib.clusterFSID(h, buf, size) }, syscall.ERANGE)
 		if e != 0 {
@@ -123,6 +130,18 @@ func connect(lib *library, all *calls, what string, c *Config) (*cluster, error)
 		lib.shutdown(h)
 	}
 	return cl, err
+}
+
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
+
+// asked says which settings decide about a connection.
+func asked(lib *library, h handle) string {
+	var says []string
+	for _, name := range []string{"mon_host", "keyring"} {
+		value, _ := buffered(func(buf *byte, size uintptr) int32 { return lib.confGet(h, name, buf, size) }, syscall.ENAMETOOLONG)
+		says = append(says, name+" = "+value)
+	}
+	return strings.Join(says, "; ")
 }
 
 // cluster implements ceph.Cluster.

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# tools/test-ceph.sh [NAME...]
+#
+# The tests that need Ceph, each with a cluster of its own that ends with them. As root
+# on Debian they install what is missing; nothing is skipped. Without names all run:
+#
+#   host  on this host: librbd and the driver, faults and kills at every call, daemons
+#         that stop, with clones of version 1; then librbd with those of version 2
+#   vm    the functional suite in a VM with a cluster in it: by the kernel, by rbd-nbd
+#
+# CINDERLIB_CEPH_SWEEP=all has the sweeps take every step and not one in five. BENCH=regexp
+# runs benchmarks instead. The whole output of the VM is in bin/vm/ceph.log.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { echo; echo "-- $(date +%T) $*"; }
+names=("$@")
+[ $# -gt 0 ] || names=(host vm)
+dir=$(mktemp -d "${TMPDIR:-/tmp}/ceph.XXXXXX")
+trap 'tools/ceph/down --remove "$dir/cluster"; rm -rf "$dir"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+run() { go test -count=1 -p 1 -timeout 30m -v "$@" | grep --line-buffered -Ev '^(=== |    +--- PASS|PASS$)'; }
+
+host() {
+	say "starting Ceph"
+	set -a
+	eval "$(tools/ceph/up "$dir/cluster")"
+	CINDERLIB_CEPH_CONF=$CEPH_CONF CINDERLIB_CEPH_DIR=$dir/cluster CINDERLIB_CEPH_NOBODY=$CEPH_NOBODY_KEYRING
+	set +a
+	if [ -n "${BENCH:-}" ]; then
+		go test -p 1 -run '^$' -bench "$BENCH" -benchmem ./drivers/rbd
+		return
+	fi
+	say "librbd"
+	run -race -run Ceph ./drivers/rbd/internal/librbd
+	say "the driver"
+	run -race -run Ceph ./drivers/rbd
+	say "clones of version 2"
+	ceph -n client.admin -k "$CEPH_ADMIN_KEYRING" osd set-require-min-compat-client mimic
+	CINDERLIB_CEPH_CLONE=2 run -run CephContract ./drivers/rbd/internal/librbd
+	run -run 'CephConformance|CephDeletionOrders' ./drivers/rbd
+	tools/ceph/down --remove "$dir/cluster"
+}
+
+vm() {
+	say "in a VM"
+	tools/vm/setup uml
+	tools/ceph/up --install
+	mkdir -p bin/vm
+	go test -c -o "$dir/functional.test" ./functional
+	# shellcheck disable=SC2016 # for the shell in the VM
+	tools/vm/run -s -r 3000 -k 12G -t 1800 -- bash -c '
+		set -e
+		mkfs.ext4 -q $VM_DISKS; mkdir /mnt/ceph; mount $VM_DISKS /mnt/ceph
+		export $(CEPH_POOLS="volumes journaled" tools/ceph/up /mnt/ceph/cluster)
+		sed "s/^\[global\]/&\nrbd default features = 125/" $CEPH_CONF >/mnt/ceph/journaled.conf
+		cd functional; CL_FTEST_CFG=ceph-vm.yaml '"$dir"'/functional.test -test.v -test.timeout 28m
+		cd ..
+		for pool in volumes journaled; do
+			left=$(rbd --id cinder ls $pool; rbd --id cinder trash ls $pool)
+			[ -z "$left" ] || { echo "left in $pool: $left"; exit 1; }
+		done
+		[ -z "$(ls /sys/bus/rbd/devices; cat /sys/block/nbd*/pid 2>/dev/null; ls /run/cinderlib* 2>/dev/null)" ]
+		echo "nothing is left in the pools and on the host"
+		tools/ceph/down /mnt/ceph/cluster' 2>&1 | tee bin/vm/ceph.log |
+		grep --line-buffered -E '^=== RUN +TestFunctional/|^ *--- |^ +[a-z_]+_test.go:[0-9]+: |^(PASS|FAIL|panic)|left in|nothing is left|^vm: |^ceph |^ *Error'
+	if grep -E '^ *--- SKIP' bin/vm/ceph.log; then
+		echo "test-ceph: something was skipped" >&2
+		exit 1
+	fi
+}
+
+for name in "${names[@]}"; do
+	case $name in
+	host) host ;;
+	vm) vm ;;
+	*) echo "test-ceph: there is no $name" >&2; exit 1 ;;
+	esac
+done
+say "done"
