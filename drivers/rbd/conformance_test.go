@@ -39,6 +39,7 @@ func array(t *testing.T, data ceph.Cluster, dial dialer, o Options) *driverstest
 		Open: func(t *testing.T) drivers.Driver {
 			d, err := openWith(t.Context(), env, o, dial)
 			require.NoError(t, err)
+			d.tries = 3
 			return d
 		},
 		Data: func(t *testing.T, info *connector.ConnInfo) driverstest.Data {

@@ -57,7 +57,7 @@ func (d *Driver) delete(ctx context.Context, p ceph.Pool, name string) error {
 		if len(i.watchers) == 0 {
 			break
 		}
-		if n == busyTries {
+		if n >= d.tries {
 			return drivers.Errorf(drivers.ErrInUse, "it is open in %s", strings.Join(i.watchers, ", "))
 		}
 		if err := poll.Pause(ctx, busyPause); err != nil {
@@ -148,7 +148,7 @@ func (d *Driver) removeImage(ctx context.Context, p ceph.Pool, name string, tras
 	for n := 1; ; n++ {
 		err := p.Remove(ctx, name)
 		switch {
-		case err == nil || n == busyTries || !is(err, syscall.EBUSY, syscall.ENOTEMPTY):
+		case err == nil || n >= d.tries || !is(err, syscall.EBUSY, syscall.ENOTEMPTY):
 			return but(err, syscall.ENOENT)
 		case is(err, syscall.ENOTEMPTY) && !trashed:
 			return err

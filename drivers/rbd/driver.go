@@ -35,6 +35,7 @@ type Driver struct {
 	ratio    float64
 	keyring  drivers.Secret
 	dial     dialer
+	tries    int           // looks at what is busy
 	flattens chan struct{} // nil: any number
 	stop     context.CancelFunc
 	purging  sync.WaitGroup
@@ -49,15 +50,19 @@ type Driver struct {
 type dialer func(ctx context.Context) (ceph.Cluster, error)
 
 func open(ctx context.Context, env drivers.Env, o Options) (drivers.Driver, error) {
-	return openWith(ctx, env, o, func(ctx context.Context) (ceph.Cluster, error) {
-		return librbd.Connect(ctx, librbd.Config{
-			ClusterName: o.ClusterName, File: env.Host.Path(o.ConfFile), User: o.User, Timeout: o.timeout(),
-		})
-	})
+	config := librbd.Config{ClusterName: o.ClusterName, File: o.ConfFile, User: o.User, Timeout: o.timeout()}
+	if config.File != "" {
+		config.File = env.Host.Path(config.File)
+	}
+	d, err := openWith(ctx, env, o, func(ctx context.Context) (ceph.Cluster, error) { return librbd.Connect(ctx, config) })
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // openWith is open with another way to a cluster.
-func openWith(ctx context.Context, env drivers.Env, o Options, dial dialer) (drivers.Driver, error) {
+func openWith(ctx context.Context, env drivers.Env, o Options, dial dialer) (*Driver, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -65,7 +70,7 @@ func openWith(ctx context.Context, env drivers.Env, o Options, dial dialer) (dri
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{env: env, o: o, ratio: ratio, dial: dial, connecting: make(chan struct{}, 1)}
+	d := &Driver{env: env, o: o, ratio: ratio, dial: dial, tries: busyTries, connecting: make(chan struct{}, 1)}
 	if d.keyring, err = o.keyring(env.Host.Path); err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func (d *Driver) DeleteSnapshot(ctx context.Context, s *drivers.Snapshot, v *dri
 	return d.do(ctx, fmt.Sprintf("delete snapshot %q of", snapshot), name, func(p ceph.Pool) error {
 		err := with(ctx, p, name, toWrite, func(img ceph.Image) error {
 			err := dropSnapshot(ctx, img, snapshot)
-			for n := 1; is(err, syscall.EBUSY) && n < busyTries; n++ {
+			for n := 1; is(err, syscall.EBUSY) && n < d.tries; n++ {
 				if err := d.freeSnapshot(ctx, p, name, snapshot); err != nil {
 					return err
 				}

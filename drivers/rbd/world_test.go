@@ -28,10 +28,11 @@ func init() {
 	drivers.Register("rbd-steps", func(ctx context.Context, env drivers.Env, o Options) (drivers.Driver, error) {
 		dial, _ := dialers.Load(env.Backend)
 		d, err := openWith(ctx, env, o, dial.(dialer)) //nolint:forcetypeassert // openWorld puts it there
-		if err == nil {
-			opened.Store(env.Backend, d)
+		if err != nil {
+			return nil, err
 		}
-		return d, err
+		opened.Store(env.Backend, d)
+		return d, nil
 	})
 }
 
