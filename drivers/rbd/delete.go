@@ -15,10 +15,10 @@ import (
 	"github.com/gocinder/cinderlib/internal/poll"
 )
 
-// What is busy is looked at again: somebody may be letting go of it. Cinder gives
-// it as long.
+// What is busy is looked at again: somebody may be letting go of it, or be dead,
+// which the cluster says after 30 s (osd_client_watch_timeout).
 const (
-	busyTries = 16
+	busyTries = 36
 	busyPause = time.Second
 )
 

@@ -47,7 +47,7 @@ func write(path string, seed uint64, bytes int64, half func()) (sum, error) {
 	if err != nil {
 		return sum{}, err
 	}
-	all, source, buffer := sha256.New(), newNoise(seed), make([]byte, 16*mib)
+	all, source, buffer := sha256.New(), newNoise(seed), make([]byte, min(16*mib, bytes))
 	for at := int64(0); at < bytes; at += int64(len(buffer)) {
 		if half != nil && at >= bytes/2 {
 			half()

@@ -83,8 +83,12 @@ func (w *world) life(ctx context.Context, seed uint64, rounds int) error {
 		if err != nil {
 			return err
 		}
-		if read, err := content(c.Path(), 4*mib); err != nil || read != want {
-			return fmt.Errorf("volume %s: wrong data on %s: %w", v.ID(), c.Path(), err)
+		read, err := content(c.Path(), 4*mib)
+		if err == nil && read != want {
+			err = errors.New("wrong data")
+		}
+		if err != nil {
+			return fmt.Errorf("volume %s on %s: %w", v.ID(), c.Path(), err)
 		}
 		if err := v.Detach(ctx); err != nil {
 			return err
