@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 LINT := bin/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system test-mariadb test-vm check fmt vet lint generate generated bench fuzz cover functional tidy clean
+.PHONY: help demo test test-system test-mariadb test-vm test-ceph check fmt vet lint generate generated bench fuzz cover functional tidy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ demo: ## run the main job on the embedded default: create, attach, snapshot, clo
 test: ## everything that needs no server, no root and no hardware, under the race detector
 	$(GO) test -race -timeout 20m $(PKGS)
 
-test-system: test-mariadb test-vm ## what needs root, a real kernel, MariaDB or Cinder: loop devices, reflinks, a full disk (Debian)
+test-system: test-mariadb test-vm test-ceph ## what needs root, a real kernel, MariaDB, Ceph or Cinder: loop devices, reflinks, a full disk (Debian)
 	tools/test-system.sh
 
 test-mariadb: ## the database store on a real MariaDB, its server killed in every verb
@@ -28,6 +28,9 @@ test-mariadb: ## the database store on a real MariaDB, its server killed in ever
 
 test-vm: ## LVM, LIO, iSCSI and multipath on a real kernel, in VMs; as root
 	tools/test-vm.sh
+
+test-ceph: ## librbd, the driver rbd and its attachments on a real Ceph, also in a VM; as root
+	tools/test-ceph.sh
 
 check: fmt vet lint generated ## format, vet, lint, generated files current
 

@@ -143,7 +143,7 @@ func TestCephDeletionOrders(t *testing.T) {
 	at := realPlace(t)
 	every := 1
 	if at.stride > 1 {
-		every = 17 // of 720
+		every = 48 // of 720
 	}
 	testOrders(t, at, nil, every)
 }

@@ -134,7 +134,7 @@ func realPlace(t *testing.T) place {
 	name := newPool(t, c)
 	p, err := c.Pool(t.Context(), name)
 	require.NoError(t, err)
-	stride := 5
+	stride := 8
 	if os.Getenv("CINDERLIB_CEPH_SWEEP") == "all" {
 		stride = 1
 	}
