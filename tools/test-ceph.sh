@@ -56,6 +56,7 @@ vm() {
 	tools/ceph/up --install
 	mkdir -p bin/vm
 	go test -c -o "$dir/functional.test" ./functional
+	go test -c -o "$dir/vmtest.test" ./internal/vmtest
 	# shellcheck disable=SC2016 # for the shell in the VM
 	tools/vm/run -s -r 3000 -k 12G -t 1800 -- bash -c '
 		set -e
@@ -64,6 +65,7 @@ vm() {
 		sed "s/^\[global\]/&\nrbd default features = 125/" $CEPH_CONF >/mnt/ceph/journaled.conf
 		cd functional; CL_FTEST_CFG=ceph-vm.yaml '"$dir"'/functional.test -test.v -test.timeout 28m
 		cd ..
+		CINDERLIB_VM=1 '"$dir"'/vmtest.test -test.v -test.run Ceph
 		for pool in volumes journaled; do
 			left=$(rbd --id cinder ls $pool; rbd --id cinder trash ls $pool)
 			[ -z "$left" ] || { echo "left in $pool: $left"; exit 1; }

@@ -20,6 +20,7 @@ import (
 	"github.com/gocinder/cinderlib"
 	"github.com/gocinder/cinderlib/connector"
 	_ "github.com/gocinder/cinderlib/drivers/lvm"
+	_ "github.com/gocinder/cinderlib/drivers/rbd"
 	"github.com/gocinder/cinderlib/persistence"
 	_ "github.com/gocinder/cinderlib/persistence/gormdb"
 )
@@ -45,8 +46,20 @@ type world struct {
 	steps *steps
 }
 
-// open makes a world. Those with the same folder share store and locks.
+// open makes a world of LVM. Those with the same folder share store and locks.
 func open(ctx context.Context, folder string, multipath bool) (*world, error) {
+	options := cinderlib.Options{
+		"volume_backend_name": "lvm", "volume_driver": "lvm", "volume_group": group, "lvm_type": "thin",
+		"target_ip_address": firstPortal,
+	}
+	if multipath {
+		options["target_secondary_ip_addresses"] = []string{secondPortal}
+		options["use_multipath_for_image_xfer"] = true
+	}
+	return openWith(ctx, folder, options)
+}
+
+func openWith(ctx context.Context, folder string, options cinderlib.Options) (*world, error) {
 	w := &world{steps: newSteps()}
 	host := &connector.Host{Run: w.steps, Files: w.steps, IP: firstPortal}
 	log := io.Discard
@@ -62,14 +75,6 @@ func open(ctx context.Context, folder string, multipath bool) (*world, error) {
 	)
 	if err != nil {
 		return nil, err
-	}
-	options := cinderlib.Options{
-		"volume_backend_name": "lvm", "volume_driver": "lvm", "volume_group": group, "lvm_type": "thin",
-		"target_ip_address": firstPortal,
-	}
-	if multipath {
-		options["target_secondary_ip_addresses"] = []string{secondPortal}
-		options["use_multipath_for_image_xfer"] = true
 	}
 	w.b, err = w.lib.NewBackend(ctx, options)
 	if err != nil {
