@@ -22,7 +22,9 @@ for name in "${names[@]}"; do
 	case $name in host | vm) ;; *) echo "test-ceph: there is no $name" >&2; exit 1 ;; esac
 done
 dir=$(mktemp -d "${TMPDIR:-/tmp}/ceph.XXXXXX")
-trap 'tools/ceph/down --remove "$dir/cluster"; rm -rf "$dir"' EXIT
+declare -A running=() # process groups by name
+# shellcheck disable=SC2154
+trap 'for p in "${running[@]}"; do kill -TERM -- "-$p" || :; done 2>/dev/null; tools/ceph/down --remove "$dir/cluster"; rm -rf "$dir"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
@@ -52,8 +54,6 @@ host() {
 
 vm() {
 	say "in a VM"
-	tools/vm/setup uml
-	tools/ceph/up --install
 	mkdir -p bin/vm
 	go test -c -o "$dir/functional.test" ./functional
 	go test -c -o "$dir/vmtest.test" ./internal/vmtest
@@ -80,17 +80,22 @@ vm() {
 	fi
 }
 
+say "installing"
+tools/ceph/up --install
+[ "${names[*]}" = host ] || tools/vm/setup uml
 failed=()
 if [ ${#names[@]} = 1 ]; then
 	"${names[0]}"
 else # at the same time: the one waits for disks, the other computes
-	declare -A running=()
 	for name in "${names[@]}"; do
+		set -m # a group of its own: what ends this script ends it
 		"$name" > >(sed -u "s/^/[$name] /") 2>&1 &
 		running[$name]=$!
+		set +m
 	done
 	for name in "${!running[@]}"; do
 		wait "${running[$name]}" || failed+=("$name")
+		unset "running[$name]"
 	done
 fi
 [ ${#failed[@]} = 0 ] || { echo "test-ceph: failed: ${failed[*]}" >&2; exit 1; }
