@@ -57,8 +57,9 @@ generated:
 	cd tools && $(GO) run ./docgen -root .. -check
 	cd tools && $(GO) test ./...
 
-bench: ## benchmarks with allocations; BENCH=regexp chooses
+bench: ## benchmarks with allocations; BENCH=regexp and PKGS choose; of all packages as root on MariaDB and Ceph, too
 	$(GO) test -p 1 -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)
+	@test '$(PKGS)' != ./... -o "$$(id -u)" != 0 || { BENCH='$(BENCH)' tools/test-mariadb.sh && BENCH='$(BENCH)' tools/test-ceph.sh host; }
 
 fuzz: ## each fuzz target for FUZZTIME
 	@set -e; for pkg in $$($(GO) list ./...); do \

@@ -8,7 +8,8 @@
 #
 #   functional  the functional suite on LVM: thin, thick, and by two paths
 #   user        some of it on thin volumes, as an ordinary user: sudo takes a second here
-#   packages    the real-kernel tests of the target, the driver and the connector
+#   connector   the tests of the connector on the kernel
+#   driver      those of the target and of the driver
 #   library     counts, data, lost exports, sweeps, trouble, stress (internal/vmtest)
 #   machines    array and host in two VMs
 #
@@ -23,7 +24,7 @@ die() { echo "test-vm: $*" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || die "needs root"
 
 names=("$@")
-[ $# -gt 0 ] || names=(functional library packages user machines)
+[ $# -gt 0 ] || names=(functional library connector driver user machines)
 bin=$(mktemp -d)
 logs=$PWD/bin/vm
 mkdir -p "$logs"
@@ -57,9 +58,9 @@ run() { # NAME
 		set -e; cd /tmp; sudo -n $PWD/tools/lvm-prepare.sh cinder-volumes 8G /var/tmp/vg; cd $PWD/functional
 		export CL_FTEST_CFG=$PWD/functional/lvm.yaml
 		$bin/functional.test -test.v -test.timeout 18m -test.run 'TestFunctional/test_(stats|create_delete_volume|create_delete_snapshot|disk_io)_on'" ;;
-	packages)
+	connector) $vm -s -t 1000 -k 1G -k 1G -- bash -c "cd /tmp && exec $bin/iscsi.test -test.v -test.run VM -test.timeout 15m" ;;
+	driver)
 		$vm -s -t 600 -k 1G -k 1G -- bash -c "cd /tmp && exec $bin/lio.test -test.v -test.run Kernel" || rc=1
-		$vm -s -t 1000 -k 1G -k 1G -- bash -c "cd /tmp && exec $bin/iscsi.test -test.v -test.run VM -test.timeout 15m" || rc=1
 		$vm -s -t 1800 -- bash -c "cd /tmp && exec $bin/lvm.test -test.v -test.run VM -test.skip '$conformance' -test.timeout 28m" || rc=1
 		return $rc ;;
 	library) $vm -s -t $((minutes * 60)) -k 12G -- bash -c "

@@ -24,7 +24,6 @@ package iscsi
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -32,6 +31,7 @@ import (
 	"time"
 
 	"github.com/gocinder/cinderlib/connector"
+	"github.com/gocinder/cinderlib/connector/internal/behind"
 	"github.com/gocinder/cinderlib/connector/internal/multipath"
 )
 
@@ -128,43 +128,15 @@ func (c *iscsi) Paths(ctx context.Context, r connector.Request) ([]string, error
 
 type none struct{}
 
-// call does the work of a call under the locks of its targets. When ctx ends and
-// the work does not, it goes on by itself, and keeps the locks until it ends.
+// call does the work of a call under the locks of its targets, if need be behind it.
 func call[T any](ctx context.Context, c *iscsi, r connector.Request, f func(context.Context, *job) (T, error)) (T, error) {
-	type outcome struct {
-		value T
-		err   error
-	}
-	var zero T
 	j, err := c.job(ctx, r)
 	if err != nil {
+		var zero T
 		return zero, err
 	}
-	done := make(chan outcome, 1)
-	go func() {
-		unlock, err := j.lock(ctx)
-		if err != nil {
-			done <- outcome{err: err}
-			return
-		}
-		defer unlock()
-		value, err := f(ctx, j)
-		done <- outcome{value, err}
-		j.stragglers.Wait()
-	}()
-	select {
-	case o := <-done:
-		return o.value, o.err
-	case <-ctx.Done():
-	}
-	timer := time.NewTimer(c.limits.patience)
-	defer timer.Stop()
-	select {
-	case o := <-done:
-		return o.value, o.err
-	case <-timer.C:
-		return zero, fmt.Errorf("iscsi: what was begun is being undone: %w", ctx.Err())
-	}
+	work := behind.Work{Of: "iscsi", Patience: c.limits.patience, Lock: j.lock, Stragglers: &j.stragglers}
+	return behind.Do(ctx, work, func(ctx context.Context) (T, error) { return f(ctx, j) })
 }
 
 // lock locks the targets, in an order that all keep.

@@ -80,7 +80,7 @@ func (j *job) conf() string {
 func (j *job) writeConf(ctx context.Context, key connector.Secret) error {
 	var text strings.Builder
 	// [global] is mandatory since Ceph 15.
-	fmt.Fprintf(&text, "[global]\nmon_host = %s\nclient_mount_timeout = 60\n", monHost(j.mons))
+	fmt.Fprintf(&text, "[global]\nmon_host = %s\nclient_mount_timeout = %.0f\n", monHost(j.mons), j.limits.mount.Seconds())
 	if key == "" {
 		text.WriteString("auth_client_required = none\n")
 	} else {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/internal/fault"
@@ -87,17 +88,21 @@ func lastErrno(stderr string) (no syscall.Errno) {
 	return no
 }
 
-// explainNBD marks an error of rbd-nbd as what it is. Most it has from the log of
-// librbd, and of a missing pool it says nothing.
-func (j *job) explainNBD(r connector.Result, err error) error {
+// explainNBD marks an error of rbd-nbd, after a time, as what it is. What it says it
+// has from the log of librbd, which has no line on what is missing. Of a key that the
+// monitor refuses it says as much as of none that answers, but not as late.
+func (j *job) explainNBD(r connector.Result, after time.Duration, err error) error {
 	text := string(r.Stderr)
 	no := lastErrno(text)
+	noConfig := strings.Contains(text, "failed to fetch mon config")
 	switch {
 	case r.Code <= 0: // it did not run
 		return err
-	case strings.Contains(text, "handle_auth_bad_method"), no == syscall.EPERM, no == syscall.EACCES:
+	case strings.TrimSpace(text) == "":
+		return connector.Errorf(connector.ErrNotFound, "no such pool, image or snapshot: %w", err)
+	case strings.Contains(text, "handle_auth_bad_method"), no == syscall.EPERM, no == syscall.EACCES, noConfig && after < j.limits.mount:
 		return connector.Errorf(connector.ErrUnauthenticated, "the cluster refuses client.%s or its key: %w", j.user, err)
-	case strings.Contains(text, "failed to fetch mon config"):
+	case noConfig:
 		return connector.Errorf(connector.ErrUnavailable, "the cluster does not answer: %w", err)
 	case no == 0:
 		return err

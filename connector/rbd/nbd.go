@@ -11,7 +11,9 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/connector/internal/scsi"
@@ -153,6 +155,8 @@ func (j *job) runNBD(ctx context.Context) error {
 	if j.readOnly {
 		args = append(args, "--read-only")
 	}
+	args = append(args, j.spare()...)
+	start := time.Now()
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), j.limits.nbd)
 	defer cancel()
 	r, err := j.host.Run.Run(bounded, connector.Command{Args: append(args, j.image.String()), Root: true})
@@ -162,33 +166,54 @@ func (j *job) runNBD(ctx context.Context) error {
 	case bounded.Err() != nil:
 		return connector.Errorf(connector.ErrUnavailable, "rbd-nbd: no answer within %s: %w", j.limits.nbd, err)
 	}
-	return j.explainNBD(r, err)
+	return j.explainNBD(r, time.Since(start), err)
+}
+
+// spare has rbd-nbd take a device that is free, where it would take one that it cannot
+// have: its process has ended, and somebody still has it open.
+func (j *job) spare() []string {
+	served, held := j.served(), false
+	for _, pid := range served {
+		held = held || j.ended(pid)
+	}
+	for n := 0; held; n++ {
+		name := "nbd" + strconv.Itoa(n)
+		if _, err := os.Lstat(j.host.Path("/sys/block/" + name)); err != nil {
+			break
+		}
+		if served[name] == "" {
+			return []string{"--device", "/dev/" + name}
+		}
+	}
+	return nil
+}
+
+// ended tells whether a process is gone.
+func (j *job) ended(pid string) bool {
+	_, err := os.Lstat(j.host.Path("/proc/" + pid))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // unmapNBD ends a device of rbd-nbd, and waits for its process to end: it writes
-// what it holds to the cluster.
+// what it holds to the cluster. Who has the device open keeps it, without a process.
 func (j *job) unmapNBD(ctx context.Context, d device) error {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), j.limits.nbd)
 	defer cancel()
-	gone := func() (bool, error) {
-		if pid := scsi.Attr(j.host, "/sys/block/"+d.name+"/pid"); pid == d.pid {
-			return false, nil
-		}
-		_, err := os.Lstat(j.host.Path("/proc/" + d.pid))
-		return errors.Is(err, fs.ErrNotExist) || !j.isOurs(j.words(d.pid)), nil
-	}
-	if is, _ := gone(); is {
-		return nil
-	}
-	_, runErr := j.host.Run.Run(bounded, connector.Command{Args: []string{"rbd-nbd", "unmap", d.node()}, Root: true})
+	free := func() (bool, error) { return scsi.Attr(j.host, "/sys/block/"+d.name+"/pid") != d.pid, nil }
+	gone := func() (bool, error) { return j.ended(d.pid) || !j.isOurs(j.words(d.pid)), nil }
+	var runErr error
 	wait := j.limits.nbd
+	if is, _ := free(); !is { // otherwise it may be another image's by now
+		_, runErr = j.host.Run.Run(bounded, connector.Command{Args: []string{"rbd-nbd", "unmap", d.node()}, Root: true})
+	}
 	if runErr != nil {
 		wait = j.limits.settle
 	}
 	is, err := poll.Until(ctx, wait, gone)
 	switch {
 	case is:
-		return nil
+		_, err = poll.Until(ctx, j.limits.settle, free)
+		return err
 	case err == nil && runErr == nil:
 		err = connector.Errorf(connector.ErrUnavailable, "process %s is still there", d.pid)
 	}

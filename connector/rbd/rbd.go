@@ -41,6 +41,7 @@ type rbd struct {
 type limits struct {
 	add      time.Duration // for the kernel to map an image
 	nbd      time.Duration // for rbd-nbd to map or unmap one
+	mount    time.Duration // for rbd-nbd to find a monitor; it is told so
 	remove   time.Duration // for the kernel to unmap one
 	refresh  time.Duration // for the kernel to ask for the size of one
 	device   time.Duration // until the device node is there
@@ -54,10 +55,10 @@ type limits struct {
 	undo     time.Duration
 }
 
-// Add: the kernel looks for a monitor for 60 s (mount_timeout), and so does rbd-nbd
-// with our configuration. Flush: that of connector/iscsi.
+// Add: the kernel looks for a monitor for 60 s (mount_timeout), as mount is for rbd-nbd.
+// Flush: that of connector/iscsi.
 var usual = limits{
-	add: 90 * time.Second, nbd: 90 * time.Second, remove: time.Minute, refresh: 30 * time.Second,
+	add: 90 * time.Second, nbd: 90 * time.Second, mount: time.Minute, remove: time.Minute, refresh: 30 * time.Second,
 	device: 10 * time.Second, size: 10 * time.Second, settle: 3 * time.Second, busy: 10 * time.Second, orphan: 90 * time.Second,
 	flush: 5 * time.Minute, forced: 10 * time.Second, patience: 700 * time.Millisecond, undo: 2 * time.Minute,
 }
@@ -144,6 +145,6 @@ func call[T any](ctx context.Context, c *rbd, r connector.Request, f func(contex
 	case o := <-done:
 		return o.value, o.err
 	case <-timer.C:
-		return zero, fmt.Errorf("rbd: what was begun is being undone: %w", ctx.Err())
+		return zero, fmt.Errorf("rbd: %s: what was begun is being undone: %w", j.image, ctx.Err())
 	}
 }

@@ -26,7 +26,8 @@ const (
 )
 
 // quick are limits for a simulated host: short where a test waits for the end of
-// one, long where that would be a fault of a busy machine.
+// one, long where that would be a fault of a busy machine. The simulated rbd-nbd looks
+// for a monitor as good as not at all (mount).
 var quick = limits{
 	add: 20 * time.Second, nbd: 20 * time.Second, remove: 20 * time.Second, refresh: 20 * time.Second,
 	device: 10 * time.Second, size: 5 * time.Second, settle: 200 * time.Millisecond, busy: 300 * time.Millisecond,
