@@ -244,13 +244,12 @@ func (j *job) on(n node) []*session {
 // for these targets while they are locked.
 func (j *job) awaitOrphans(ctx context.Context) error {
 	_, err := poll.Until(ctx, j.limits.login, func() (bool, error) {
-		for _, pid := range scsi.Processes(j.host) {
+		for _, p := range scsi.Processes(j.host) {
 			// Not root's may be a root helper as yet.
-			if os.Geteuid() == 0 && scsi.Attr(j.host, "/proc/"+pid+"/comm") != "iscsiadm" {
+			if os.Geteuid() == 0 && p.Program != "" && p.Program != "iscsiadm" {
 				continue
 			}
-			line, _ := os.ReadFile(j.host.Path("/proc/" + pid + "/cmdline"))
-			words := strings.Split(string(line), "\x00")
+			words := strings.Split(scsi.Attr(j.host, "/proc/"+p.ID+"/cmdline"), "\x00")
 			if slices.ContainsFunc(j.targets, func(t target) bool { return slices.Contains(words, t.iqn) }) {
 				return false, nil
 			}

@@ -3,6 +3,7 @@
 package iscsi
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -174,4 +175,24 @@ func TestConformance(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOrphans: an iscsiadm that a killed process has left running is waited for,
+// if it is about the same target.
+func TestOrphans(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	target, r := w.volume(1)
+	_, other := w.volume(1)
+	w.Link("/proc/88/exe", "../../usr/sbin/iscsiadm")
+	w.Write("/proc/88/cmdline", "iscsiadm\x00-m\x00node\x00-T\x00"+target.IQN+"\x00--login\x00")
+	_, err := w.conn.Attach(t.Context(), other)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = w.conn.Attach(ctx, r)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	w.Remove("/proc/88")
+	_, err = w.conn.Attach(t.Context(), r)
+	require.NoError(t, err)
 }

@@ -3,6 +3,7 @@
 package scsi
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/gocinder/cinderlib/connector"
+	"github.com/gocinder/cinderlib/internal/hostfile"
 )
 
 // Address is H:C:T:L, where a SCSI device is.
@@ -65,7 +67,7 @@ func (d Disk) Sys() string {
 // Attr reads an attribute in sysfs, without the space around it; empty if that
 // cannot be.
 func Attr(h *connector.Host, path string) string {
-	data, err := os.ReadFile(h.Path(path))
+	data, err := hostfile.Direct{}.Read(context.Background(), h.Path(path)) // it never waits
 	if err != nil {
 		return ""
 	}

@@ -150,6 +150,17 @@ func TestUsers(t *testing.T) {
 	assert.Equal(t, []string{"/dev/sda1: mounted on /mnt/a", "/dev/dm-1: mounted on /mnt/b"}, users("dm-0"))
 }
 
+func TestProcesses(t *testing.T) {
+	t.Parallel()
+	f := fakehost.New(t)
+	f.Link("/proc/7/exe", "../../usr/sbin/iscsiadm")
+	f.Link("/proc/8/exe", "/usr/bin/cat (deleted)")
+	f.Write("/proc/9/comm", "kthreadd\n")
+	f.Write("/proc/10/exe", "cannot be told\n")
+	f.Link("/proc/self", "7")
+	assert.ElementsMatch(t, []scsi.Process{{"7", "iscsiadm"}, {"8", "cat"}, {ID: "10"}}, scsi.Processes(f.Connector()))
+}
+
 // TestRemove: what goes is the disk at that address, not another of its name.
 func TestRemove(t *testing.T) {
 	t.Parallel()

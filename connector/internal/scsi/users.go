@@ -141,23 +141,11 @@ func (u *use) swaps() []string {
 	return users
 }
 
-// Processes lists the numbers of all processes.
-func Processes(h *connector.Host) []string {
-	entries, _ := os.ReadDir(h.Path("/proc"))
-	var pids []string
-	for _, e := range entries {
-		if c := e.Name()[0]; c >= '0' && c <= '9' {
-			pids = append(pids, e.Name())
-		}
-	}
-	return pids
-}
-
 // programs looks through the open files of all processes that it may.
 func (u *use) programs() []string {
 	var users []string
-	for _, pid := range Processes(u.host) {
-		table := u.host.Path("/proc/" + pid + "/fd")
+	for _, p := range Processes(u.host) {
+		table := u.host.Path("/proc/" + p.ID + "/fd")
 		files, _ := os.ReadDir(table)
 		for _, f := range files {
 			link := filepath.Join(table, f.Name())
@@ -168,7 +156,7 @@ func (u *use) programs() []string {
 			}
 			if number, ok := number(link); !ok || u.numbers[number] == "" {
 				continue
-			} else if user := u.program(pid, u.numbers[number]); user != "" {
+			} else if user := u.program(p.ID, u.numbers[number]); user != "" {
 				users = append(users, user)
 			}
 			break
