@@ -8,7 +8,8 @@
 #
 #   host  on this host: librbd and the driver, faults and kills at every call, daemons
 #         that stop, with clones of version 1; then librbd with those of version 2
-#   vm    the functional suite in a VM with a cluster in it: by the kernel, by rbd-nbd
+#   vm    in a VM with a cluster in it, by the kernel and by rbd-nbd: the connector in
+#         trouble, the functional suite, data
 #
 # CINDERLIB_CEPH_SWEEP=all has the sweeps take every step and not one in eight. BENCH=regexp
 # runs benchmarks instead. The whole output of the VM is in bin/vm/ceph.log.
@@ -41,8 +42,7 @@ host() {
 		return
 	fi
 	say "librbd"
-	run -race -run 'CephContract|CephGivenUp' ./drivers/rbd/internal/librbd
-	run -run CephMillionCalls ./drivers/rbd/internal/librbd
+	run -race -run Ceph ./drivers/rbd/internal/librbd
 	say "the driver"
 	run -race -run Ceph ./drivers/rbd
 	say "clones of version 2"
@@ -55,17 +55,19 @@ host() {
 vm() {
 	say "in a VM"
 	mkdir -p bin/vm
-	go test -c -o "$dir/functional.test" ./functional
-	go test -c -o "$dir/vmtest.test" ./internal/vmtest
+	for pkg in functional internal/vmtest connector/rbd; do
+		go test -c -o "$dir/${pkg##*/}.test" "./$pkg"
+	done
 	# shellcheck disable=SC2016 # for the shell in the VM
 	tools/vm/run -s -r 3000 -k 12G -t 1800 -- bash -c '
 		set -e
 		mkfs.ext4 -q $VM_DISKS; mkdir /mnt/ceph; mount $VM_DISKS /mnt/ceph
 		export $(CEPH_POOLS="volumes journaled" tools/ceph/up /mnt/ceph/cluster)
 		sed "s/^\[global\]/&\nrbd default features = 125/" $CEPH_CONF >/mnt/ceph/journaled.conf
-		cd functional; CL_FTEST_CFG=ceph-vm.yaml '"$dir"'/functional.test -test.v -test.timeout 28m
-		cd ..
-		CINDERLIB_VM=1 '"$dir"'/vmtest.test -test.v -test.run Ceph
+		export CINDERLIB_VM=1
+		'"$dir"'/rbd.test -test.v -test.run VMCeph -test.timeout 15m
+		(cd functional; CL_FTEST_CFG=ceph-vm.yaml '"$dir"'/functional.test -test.v -test.timeout 28m)
+		'"$dir"'/vmtest.test -test.v -test.run Ceph
 		for pool in volumes journaled; do
 			left=$(rbd --id cinder ls $pool; rbd --id cinder trash ls $pool)
 			[ -z "$left" ] || { echo "left in $pool: $left"; exit 1; }

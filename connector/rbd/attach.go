@@ -77,7 +77,7 @@ func (j *job) use(ctx context.Context, d device) (stale bool, err error) {
 	err = j.grown(ctx, d)
 	if d.kernel() && scsi.Gone(err) {
 		if err := j.unused(ctx, []device{d}); err != nil {
-			return false, connector.Errorf(connector.ErrWrongDevice, "rbd: %s is of an image %s that was deleted: %w", d.node(), j.image, err)
+			return false, j.deleted(d, err)
 		}
 		return true, j.unmap(ctx, d, false)
 	}
@@ -85,6 +85,10 @@ func (j *job) use(ctx context.Context, d device) (stale bool, err error) {
 		err = j.ready(ctx, d)
 	}
 	return false, err
+}
+
+func (j *job) deleted(d device, err error) error {
+	return connector.Errorf(connector.ErrWrongDevice, "rbd: %s is of an image %s that was deleted: %w", d.node(), j.image, err)
 }
 
 // make maps the image: by the kernel, or by rbd-nbd where the kernel cannot.

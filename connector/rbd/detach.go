@@ -62,7 +62,11 @@ func (j *job) extend(ctx context.Context) (int64, error) {
 		return 0, connector.Errorf(connector.ErrNotFound, "rbd: %s is not mapped on this host", j.image)
 	}
 	for _, d := range have {
-		if err := j.grown(ctx, d); err != nil {
+		err := j.grown(ctx, d)
+		if d.kernel() && scsi.Gone(err) {
+			err = j.deleted(d, err)
+		}
+		if err != nil {
 			return 0, err
 		}
 	}

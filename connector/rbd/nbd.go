@@ -50,8 +50,7 @@ func (j *job) served() map[string]string {
 
 // words is the command line of a process, empty if it is gone.
 func (j *job) words(pid string) []string {
-	line, _ := os.ReadFile(j.host.Path("/proc/" + pid + "/cmdline"))
-	return strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
+	return strings.Split(strings.TrimRight(scsi.Attr(j.host, "/proc/"+pid+"/cmdline"), "\x00"), "\x00")
 }
 
 // isOurs tells whether a command line is that of an rbd-nbd that maps the image. One

@@ -4,7 +4,6 @@ package rbd
 
 import (
 	"context"
-	"os"
 	"slices"
 	"strings"
 
@@ -17,16 +16,12 @@ import (
 // program keeps its lock until the kernel is done with it.
 func (j *job) awaitOrphans(ctx context.Context) error {
 	_, err := poll.Until(ctx, j.limits.orphan, func() (bool, error) {
-		processes, _ := os.ReadDir(j.host.Path("/proc"))
-		return !slices.ContainsFunc(processes, func(p os.DirEntry) bool { return j.isOrphan(p.Name()) }), nil
+		return !slices.ContainsFunc(scsi.Processes(j.host), func(p scsi.Process) bool { return j.isOrphan(p.ID) }), nil
 	})
 	return err
 }
 
 func (j *job) isOrphan(pid string) bool {
-	if pid[0] < '0' || pid[0] > '9' {
-		return false
-	}
 	words := j.words(pid)
 	// Nobody else runs an rbd-nbd for the image while that is locked.
 	return j.isOurs(words) && !j.serves(pid, j.served()) || j.maps(words) && j.isLost(pid)
@@ -35,8 +30,11 @@ func (j *job) isOrphan(pid string) bool {
 // maps tells whether a program is the tee that tells the kernel to map an image, or
 // the root helper before it. Which image it is does not show.
 func (j *job) maps(words []string) bool {
+	if !slices.Contains(words, "tee") {
+		return false
+	}
 	attribute := j.attribute("add")
-	return attribute != "" && slices.Contains(words, "tee") && slices.Contains(words, j.host.Path(attribute))
+	return attribute != "" && slices.Contains(words, j.host.Path(attribute))
 }
 
 // isLost tells whether the process that has started a program is gone: the first

@@ -23,12 +23,12 @@ package rbd
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
 	"time"
 
 	"github.com/gocinder/cinderlib/connector"
+	"github.com/gocinder/cinderlib/connector/internal/behind"
 )
 
 type rbd struct {
@@ -110,41 +110,14 @@ func (c *rbd) Paths(ctx context.Context, r connector.Request) ([]string, error) 
 
 type none struct{}
 
-// call does the work of a call under the lock of its image. When ctx ends and the
-// work does not, it goes on by itself, and keeps the lock until it ends.
+// call does the work of a call under the lock of its image, if need be behind it.
 func call[T any](ctx context.Context, c *rbd, r connector.Request, f func(context.Context, *job) (T, error)) (T, error) {
-	type outcome struct {
-		value T
-		err   error
-	}
-	var zero T
 	j, err := c.job(ctx, r)
 	if err != nil {
+		var zero T
 		return zero, err
 	}
-	done := make(chan outcome, 1)
-	go func() {
-		unlock, err := j.host.Locks.Lock(ctx, j.image.lock())
-		if err != nil {
-			done <- outcome{err: err}
-			return
-		}
-		defer unlock()
-		value, err := f(ctx, j)
-		done <- outcome{value, err}
-		j.stragglers.Wait()
-	}()
-	select {
-	case o := <-done:
-		return o.value, o.err
-	case <-ctx.Done():
-	}
-	timer := time.NewTimer(c.limits.patience)
-	defer timer.Stop()
-	select {
-	case o := <-done:
-		return o.value, o.err
-	case <-timer.C:
-		return zero, fmt.Errorf("rbd: %s: what was begun is being undone: %w", j.image, ctx.Err())
-	}
+	work := behind.Work{Of: "rbd: " + j.image.String(), Patience: c.limits.patience, Stragglers: &j.stragglers}
+	work.Lock = func(ctx context.Context) (func(), error) { return j.host.Locks.Lock(ctx, j.image.lock()) }
+	return behind.Do(ctx, work, func(ctx context.Context) (T, error) { return f(ctx, j) })
 }

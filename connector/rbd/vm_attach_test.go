@@ -179,7 +179,8 @@ func TestVMCephReadOnly(t *testing.T) {
 	each(t, func(l *lab) {
 		t := l.T
 		r := l.volume()
-		ro := l.attach(with(r, func(d *connector.RBDData) { d.Shared.AccessMode = connector.ReadOnly }))
+		readOnly := with(r, func(d *connector.RBDData) { d.Shared.AccessMode = connector.ReadOnly })
+		ro := l.attach(readOnly)
 		flag := func(r connector.Request) string { return l.sh("cat /sys/block/%s/ro", filepath.Base(r.Device.Path)) }
 		require.Equal(t, "1", flag(ro))
 		f, err := os.OpenFile(ro.Device.Path, os.O_WRONLY, 0)
@@ -192,15 +193,12 @@ func TestVMCephReadOnly(t *testing.T) {
 		rw := l.attach(r)
 		require.Equal(t, "0", flag(rw))
 		require.NotEqual(t, ro.Device.Path, rw.Device.Path)
-		require.Equal(t, ro.Device.Path, l.attach(with(r, func(d *connector.RBDData) { d.Shared.AccessMode = connector.ReadOnly })).Device.Path)
+		require.Equal(t, ro.Device.Path, l.attach(readOnly).Device.Path)
 		write(t, rw.Device.Path, "written")
 		l.detach(rw) // both of them
-		ro = l.attach(with(r, func(d *connector.RBDData) { d.Shared.AccessMode = connector.ReadOnly }))
+		ro = l.attach(readOnly)
 		require.Equal(t, "written", read(t, ro.Device.Path, 7))
 		l.detach(ro)
-		rw = l.attach(r)
-		require.Equal(t, "0", flag(rw))
-		l.detach(rw)
 	})
 }
 
@@ -304,18 +302,19 @@ func TestVMCephDeletedImage(t *testing.T) {
 	l := newLab(t, "krbd")
 	r := with(l.volume(), func(d *connector.RBDData) { d.Shared.AccessMode = connector.ReadOnly })
 	name := dataIn(r).Name
-	a := l.attach(r)
+	l.attach(r)
 	old := l.sh("cat /sys/bus/rbd/devices/*/image_id")
 	l.ceph("delete(%q)", name)
 	_, err := l.conn.Attach(t.Context(), r)
 	require.ErrorIs(t, err, connector.ErrNotFound)
 	require.Empty(t, l.left())
 	l.ceph("make(%q, %d, %d)", name, 8*mib, plainImage)
-	a = l.attach(r)
+	a := l.attach(r)
 	require.NotEqual(t, old, l.sh("cat /sys/bus/rbd/devices/*/image_id"))
 	l.ceph("delete(%q)", name)
 	_, err = l.conn.Extend(t.Context(), a)
-	require.Error(t, err)
+	require.ErrorIs(t, err, connector.ErrWrongDevice)
+	require.ErrorContains(t, err, "deleted")
 	t.Log(err)
 	l.ceph("make(%q, %d, %d)", name, 8*mib, plainImage)
 	f, err := os.Open(a.Device.Path)
@@ -420,11 +419,8 @@ func TestVMCephDeadNBD(t *testing.T) {
 	l.remove(a)
 	a = l.attach(r)
 	require.Equal(t, "/dev/nbd1", a.Device.Path)
-	l.remove(a)
+	require.Equal(t, "written", read(t, a.Device.Path, 7))
 	require.NoError(t, f.Close())
-	require.Empty(t, l.left())
-	a = l.attach(r)
-	write(t, a.Device.Path, "again")
 	l.detach(a)
 }
 
@@ -437,7 +433,7 @@ func TestVMCephOrdinaryUser(t *testing.T) {
 		t := l.T
 		r := l.volume()
 		l.needTester()
-		out, err := l.child(r, "attach,extend,attach,leave,leave", asTester...).CombinedOutput()
+		out, err := l.child(r, "attach,extend,leave,leave", asTester...).CombinedOutput()
 		t.Logf("%s", out)
 		require.NoError(t, err)
 		require.Empty(t, l.left())

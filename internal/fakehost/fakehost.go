@@ -76,6 +76,15 @@ func (h *Host) Link(path, target string) {
 	require.NoError(h.tb, os.Symlink(target, h.Path(path)))
 }
 
+// Process makes a process that runs a program, told in words.
+func (h *Host) Process(pid int, words ...string) {
+	h.tb.Helper()
+	dir := "/proc/" + strconv.Itoa(pid)
+	h.Write(dir+"/comm", filepath.Base(words[0])+"\n")
+	h.Write(dir+"/cmdline", strings.Join(words, "\x00")+"\x00")
+	h.Link(dir+"/exe", words[0])
+}
+
 // Remove removes a file or folder and all in it.
 func (h *Host) Remove(path string) {
 	h.tb.Helper()

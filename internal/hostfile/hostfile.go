@@ -33,9 +33,12 @@ type Files interface {
 // context.
 type Direct struct{}
 
-// Read implements Files with the fewest system calls: an attribute of the kernel
-// is small, and there are many.
-func (Direct) Read(_ context.Context, path string) ([]byte, error) {
+// Read implements Files.
+func (Direct) Read(_ context.Context, path string) ([]byte, error) { return Read(path) }
+
+// Read reads a file with the fewest system calls: an attribute of the kernel is
+// small, and there are many.
+func Read(path string) ([]byte, error) {
 	fd, err := open(path, syscall.O_RDONLY)
 	if err != nil {
 		return nil, err

@@ -35,10 +35,17 @@ func BenchmarkBesidePrograms(b *testing.B) {
 				life(b, bare, byHand(b, portals))
 				life(b, ours, byLibrary(b, w, paths > 1))
 			}
-			for _, op := range lifeOps {
-				b.Logf("%d path(s), %-10s %5d ms, its programs and writes alone %5d ms: %+.0f %%", paths, op,
-					ours[op].Milliseconds(), bare[op].Milliseconds(), 100*float64(ours[op])/float64(bare[op])-100)
+			tell := func(what string, ours, bare time.Duration) {
+				b.Logf("%d path(s), %-10s %5d ms, its programs and writes alone %5d ms: %+.0f %%",
+					paths, what, ours.Milliseconds(), bare.Milliseconds(), 100*float64(ours)/float64(bare)-100)
 			}
+			var allOurs, allBare time.Duration
+			for _, op := range lifeOps {
+				tell(op, ours[op], bare[op])
+				allOurs += ours[op]
+				allBare += bare[op]
+			}
+			tell("all", allOurs, allBare)
 		})
 	}
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gocinder/cinderlib/internal/poll"
 )
 
 var errSome = errors.New("some fault")
@@ -55,9 +57,8 @@ func TestWorkGoesOn(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		_, err := Do(ctx, w, func(context.Context) (int, error) {
-			stragglers.Go(func() { time.Sleep(3 * time.Minute) })
-			time.Sleep(2 * time.Minute)
-			return 0, nil
+			stragglers.Go(func() { _ = poll.Pause(t.Context(), 3*time.Minute) })
+			return 0, poll.Pause(t.Context(), 2*time.Minute)
 		})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorContains(t, err, "test: what was begun is being undone")

@@ -3,7 +3,6 @@
 package scsi
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,7 +66,7 @@ func (d Disk) Sys() string {
 // Attr reads an attribute in sysfs, without the space around it; empty if that
 // cannot be.
 func Attr(h *connector.Host, path string) string {
-	data, err := hostfile.Direct{}.Read(context.Background(), h.Path(path)) // it never waits
+	data, err := hostfile.Read(h.Path(path))
 	if err != nil {
 		return ""
 	}

@@ -147,6 +147,7 @@ func (s *Sim) start(line []string) int {
 	s.folder(fmt.Sprintf("%s/task/%d", dir, s.lastPID))
 	s.put(dir+"/comm", line[0]+"\n")
 	s.put(dir+"/cmdline", strings.Join(line, "\x00")+"\x00")
+	s.link(dir+"/exe", "/usr/bin/"+line[0])
 	return s.lastPID
 }
 
