@@ -23,6 +23,7 @@ for name in "${names[@]}"; do
 	case $name in host | vm) ;; *) echo "test-ceph: there is no $name" >&2; exit 1 ;; esac
 done
 dir=$(mktemp -d "${TMPDIR:-/tmp}/ceph.XXXXXX")
+chmod 755 "$dir" # an ordinary user runs what is in it
 declare -A running=() # process groups by name
 # shellcheck disable=SC2154
 trap 'for p in "${running[@]}"; do kill -TERM -- "-$p" || :; done 2>/dev/null; tools/ceph/down --remove "$dir/cluster"; rm -rf "$dir"' EXIT
