@@ -176,10 +176,14 @@ func TestServerKillSweep(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a server a hundred times")
 	}
+	stride := 2
+	if os.Getenv("CINDERLIB_MYSQL_SWEEP") == "all" {
+		stride = 1
+	}
 	kills, finished, settled := 0, 0, 0
-	for _, verb := range verbs {
+	for i, verb := range verbs {
 		t.Run(verb.name, func(t *testing.T) {
-			for at, reached := 1, true; reached; at++ {
+			for at, reached := 1+i%stride, true; reached; at += stride {
 				reached = false
 				for _, how := range []struct{ after, back bool }{{false, false}, {false, true}, {true, true}} {
 					hit, there, done, by := serverKilledAt(t, verb.name, verb.prepare, verb.run, at, how.after, how.back)
@@ -196,8 +200,8 @@ func TestServerKillSweep(t *testing.T) {
 		})
 	}
 	t.Logf("%d times the server was killed in %d verbs; %d verbs went on, Recover settled %d records", kills, len(verbs), finished, settled)
-	assert.Greater(t, kills, 100)
-	assert.Greater(t, finished, 50)
+	assert.Greater(t, kills, 100/stride)
+	assert.Greater(t, finished, 50/stride)
 }
 
 // serverKilledAt returns whether the verb has the step, whether that is one of

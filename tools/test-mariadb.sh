@@ -3,8 +3,9 @@
 #
 # The tests that need a MariaDB, against one of their own on loopback, which ends
 # with them, and those that compare with Cinder itself. As root on Debian it
-# installs what is missing; nothing is skipped. BENCH=regexp runs benchmarks
-# instead.
+# installs what is missing; nothing is skipped. CINDERLIB_MYSQL_SWEEP=all kills the
+# server at every step of a verb, not at every second one. BENCH=regexp runs
+# benchmarks instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

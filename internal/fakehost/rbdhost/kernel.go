@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gocinder/cinderlib/internal/hostfile"
 )
 
 // mapping is a device of the kernel's driver.
@@ -49,14 +51,14 @@ func imagePath(pool, ns, name string) string {
 
 // loadKernel makes the bus. Which attributes map depends on the module's parameter.
 func (s *Sim) loadKernel() {
-	s.folder("/sys/bus/rbd/devices")
-	s.folder("/sys/devices/rbd")
+	s.Folder("/sys/bus/rbd/devices")
+	s.Folder("/sys/devices/rbd")
 	names := []string{"add", "remove"}
 	if !s.Majors {
 		names = append(names, "add_single_major", "remove_single_major")
 	}
 	for _, n := range names {
-		s.put("/sys/bus/rbd/"+n, "")
+		s.Put("/sys/bus/rbd/"+n, "")
 	}
 }
 
@@ -94,8 +96,8 @@ func (s *Sim) add(text string) error {
 	_, readOnly := options["read_only"]
 	_, short := options["ro"]
 	m.readOnly = readOnly || short || m.snap != "-"
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	if err := s.probe(m); err != nil {
 		return err
 	}
@@ -107,8 +109,8 @@ func (s *Sim) add(text string) error {
 }
 
 func (s *Sim) hold() chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	return s.Hold
 }
 
@@ -116,18 +118,18 @@ func (s *Sim) hold() chan struct{} {
 // monitors.
 func (s *Sim) connect(mons []string, options map[string]string) (*Cluster, error) {
 	v2 := options["ms_mode"] != "" && options["ms_mode"] != "legacy"
-	s.mu.Lock()
+	s.Mu.Lock()
 	c := s.reach(mons, func(port string) bool { return (port == "3300") == v2 })
 	wait := s.MountTimeout
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	if c == nil {
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		<-timer.C
 		return nil, syscall.ETIMEDOUT
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	if fsid, ok := options["fsid"]; ok && fsid != c.FSID {
 		return nil, syscall.EINVAL
 	}
@@ -171,18 +173,18 @@ func (s *Sim) show(m *mapping) {
 		"major": "252", "minor": strconv.Itoa(m.id * 16), "cluster_fsid": m.cluster.FSID, "config_info": m.config,
 		"client_addr": "10.0.0.9:0/123456789", "refresh": "",
 	} {
-		s.put(m.dir()+"/"+name, value+"\n")
+		s.Put(m.dir()+"/"+name, value+"\n")
 	}
-	s.link("/sys/bus/rbd/devices/"+id, m.dir())
+	s.Lead("/sys/bus/rbd/devices/"+id, m.dir())
 	block := m.dir() + "/block/" + m.disk()
-	s.put(block+"/size", strconv.FormatInt(m.size()/512, 10)+"\n")
-	s.put(block+"/ro", bit(m.readOnly))
-	s.put(block+"/dev", fmt.Sprintf("252:%d\n", m.id*16))
-	s.folder(block + "/holders")
-	s.link("/sys/block/"+m.disk(), block)
-	s.soon(func() {
+	s.Put(block+"/size", strconv.FormatInt(m.size()/512, 10)+"\n")
+	s.Put(block+"/ro", bit(m.readOnly))
+	s.Put(block+"/dev", fmt.Sprintf("252:%d\n", m.id*16))
+	s.Folder(block + "/holders")
+	s.Lead("/sys/block/"+m.disk(), block)
+	s.Soon(func() {
 		if s.mapped[m.id] == m {
-			s.node(m.disk(), m.size())
+			s.Node(m.disk(), m.size())
 		}
 	})
 }
@@ -196,8 +198,8 @@ func bit(set bool) string {
 
 // remove is a write to the attribute remove: ID [force].
 func (s *Sim) remove(text string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	word := strings.Fields(text)
 	if len(word) == 0 || len(word) > 2 || len(word) == 2 && word[1] != "force" {
 		return syscall.EINVAL
@@ -213,10 +215,10 @@ func (s *Sim) remove(text string) error {
 	case s.opened["/dev/"+m.disk()] > 0 && len(word) == 1:
 		return syscall.EBUSY
 	}
-	s.drop("/dev/" + m.disk())
-	s.drop("/sys/block/" + m.disk())
-	s.drop("/sys/bus/rbd/devices/" + word[0])
-	s.drop(m.dir())
+	s.Drop("/dev/" + m.disk())
+	s.Drop("/sys/block/" + m.disk())
+	s.Drop("/sys/bus/rbd/devices/" + word[0])
+	s.Drop(m.dir())
 	delete(s.mapped, id)
 	delete(s.opened, "/dev/"+m.disk())
 	return nil
@@ -224,8 +226,8 @@ func (s *Sim) remove(text string) error {
 
 // refresh is a write to the attribute of a device.
 func (s *Sim) refresh(id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	n, _ := strconv.Atoi(id)
 	m := s.mapped[n]
 	if m == nil {
@@ -234,21 +236,17 @@ func (s *Sim) refresh(id string) error {
 	if !slices.Contains(slices.Collect(maps.Values(m.cluster.Images)), m.image) { // its header is gone
 		return syscall.ENOENT
 	}
-	s.put(m.dir()+"/size", strconv.FormatInt(m.size(), 10)+"\n")
-	s.put(m.dir()+"/block/"+m.disk()+"/size", strconv.FormatInt(m.size()/512, 10)+"\n")
-	s.node(m.disk(), m.size())
+	s.Put(m.dir()+"/size", strconv.FormatInt(m.size(), 10)+"\n")
+	s.Put(m.dir()+"/block/"+m.disk()+"/size", strconv.FormatInt(m.size()/512, 10)+"\n")
+	s.Node(m.disk(), m.size())
 	return nil
 }
 
 // files are the files of the host: those in /sys do something.
-type files struct{ s *Sim }
+type files struct {
+	hostfile.Direct
 
-func (f files) Read(_ context.Context, path string) ([]byte, error) { return os.ReadFile(path) }
-func (f files) Mkdir(_ context.Context, path string) error          { return os.Mkdir(path, 0o755) }
-func (f files) Rmdir(_ context.Context, path string) error          { return os.Remove(path) }
-func (f files) Unlink(_ context.Context, path string) error         { return os.Remove(path) }
-func (f files) Symlink(_ context.Context, target, path string) error {
-	return os.Symlink(target, path)
+	s *Sim
 }
 
 // Write is one write(2): what the kernel says is its error.

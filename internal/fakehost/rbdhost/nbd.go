@@ -42,11 +42,11 @@ func (s *Sim) loadNBD(args []string) {
 	}
 	for i := range min(number, 20) { // no test has more
 		name := fmt.Sprintf("nbd%d", i)
-		s.put("/sys/block/"+name+"/size", "0\n")
-		s.put("/sys/block/"+name+"/ro", "0\n")
-		s.put("/sys/block/"+name+"/dev", fmt.Sprintf("43:%d\n", i*32))
-		s.folder("/sys/block/" + name + "/holders")
-		s.node(name, 0)
+		s.Put("/sys/block/"+name+"/size", "0\n")
+		s.Put("/sys/block/"+name+"/ro", "0\n")
+		s.Put("/sys/block/"+name+"/dev", fmt.Sprintf("43:%d\n", i*32))
+		s.Folder("/sys/block/" + name + "/holders")
+		s.Node(name, 0)
 	}
 }
 
@@ -84,14 +84,14 @@ func (s *Sim) rbdNBD(ctx context.Context, args []string, _ []byte) connector.Res
 
 // conf is a configuration as far as it is used here: [SECTION], NAME = VALUE.
 func (s *Sim) conf(path string) (values map[string]string, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, false
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		s.violated("%s can be read by others", path)
+		s.Violated("%s can be read by others", path)
 	}
 	values, section := map[string]string{}, ""
 	for line := range strings.Lines(string(text)) {
@@ -118,11 +118,11 @@ func (s *Sim) serve(ctx context.Context, line []string, options map[string]strin
 		s.end(pid)
 		return fault
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	for ; ; v.number++ {
 		if _, err := os.Stat(s.Path("/sys/block/" + v.disk())); err != nil {
-			s.drop(fmt.Sprintf("/proc/%d", pid))
+			s.Drop(fmt.Sprintf("/proc/%d", pid))
 			return failed("rbd-nbd: failed to find unused device")
 		}
 		if s.nbd[v.number] == nil {
@@ -131,30 +131,30 @@ func (s *Sim) serve(ctx context.Context, line []string, options map[string]strin
 	}
 	v.pid = pid
 	s.nbd[v.number] = v
-	s.put("/sys/block/"+v.disk()+"/size", strconv.FormatInt(v.size()/512, 10)+"\n")
-	s.put("/sys/block/"+v.disk()+"/ro", bit(v.readOnly))
-	s.node(v.disk(), v.size())
-	s.put("/sys/block/"+v.disk()+"/pid", strconv.Itoa(pid)+"\n")
+	s.Put("/sys/block/"+v.disk()+"/size", strconv.FormatInt(v.size()/512, 10)+"\n")
+	s.Put("/sys/block/"+v.disk()+"/ro", bit(v.readOnly))
+	s.Node(v.disk(), v.size())
+	s.Put("/sys/block/"+v.disk()+"/pid", strconv.Itoa(pid)+"\n")
 	return connector.Result{Stdout: []byte("/dev/" + v.disk() + "\n")}
 }
 
 // start makes a process.
 func (s *Sim) start(line []string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	s.lastPID++
 	dir := fmt.Sprintf("/proc/%d", s.lastPID)
-	s.folder(fmt.Sprintf("%s/task/%d", dir, s.lastPID))
-	s.put(dir+"/comm", line[0]+"\n")
-	s.put(dir+"/cmdline", strings.Join(line, "\x00")+"\x00")
-	s.link(dir+"/exe", "/usr/bin/"+line[0])
+	s.Folder(fmt.Sprintf("%s/task/%d", dir, s.lastPID))
+	s.Put(dir+"/comm", line[0]+"\n")
+	s.Put(dir+"/cmdline", strings.Join(line, "\x00")+"\x00")
+	s.Lead(dir+"/exe", "/usr/bin/"+line[0])
 	return s.lastPID
 }
 
 func (s *Sim) end(pid int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.drop(fmt.Sprintf("/proc/%d", pid))
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	s.Drop(fmt.Sprintf("/proc/%d", pid))
 }
 
 // open opens the image as librbd does.
@@ -163,10 +163,10 @@ func (s *Sim) open(ctx context.Context, conf, options map[string]string, spec st
 	if mons == "" {
 		mons = conf["global/mon_host"]
 	}
-	s.mu.Lock()
+	s.Mu.Lock()
 	c := s.reach(strings.Split(mons, ","), func(string) bool { return true })
 	wait := s.MountTimeout
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	if c == nil {
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
@@ -176,8 +176,8 @@ func (s *Sim) open(ctx context.Context, conf, options map[string]string, spec st
 		}
 		return nil, failed("failed to fetch mon config (--no-mon-config to skip)")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	user := options["--id"]
 	if user == "" {
 		user = "admin"
@@ -189,32 +189,29 @@ func (s *Sim) open(ctx context.Context, conf, options map[string]string, spec st
 	path, snap, _ := strings.Cut(spec, "@")
 	pool, _, _ := strings.Cut(path, "/")
 	image := c.Images[path]
-	if !c.hasPool(pool) {
+	if !c.hasPool(pool) || image == nil {
 		return nil, failed("") // indeed
 	}
-	if image == nil {
-		return nil, failed("-1 librbd::image::OpenRequest: failed to retrieve image id: (2) No such file or directory")
-	}
 	if _, ok := image.Snaps[snap]; snap != "" && !ok {
-		return nil, failed("rbd-nbd: failed to set snap name: (2) No such file or directory")
+		return nil, failed("")
 	}
 	return &server{spec: spec, image: image, snap: snap, readOnly: options["--read-only"] != "" || snap != ""}, connector.Result{}
 }
 
 // unserve unmaps a device, open or not.
 func (s *Sim) unserve(node string) connector.Result {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	for n, v := range s.nbd {
 		if "/dev/"+v.disk() != node {
 			continue
 		}
 		delete(s.nbd, n)
-		s.drop("/sys/block/" + v.disk() + "/pid")
-		s.put("/sys/block/"+v.disk()+"/size", "0\n")
-		s.put("/sys/block/"+v.disk()+"/ro", "0\n")
-		s.node(v.disk(), 0)
-		s.soon(func() { s.drop(fmt.Sprintf("/proc/%d", v.pid)) }) // it writes what it holds
+		s.Drop("/sys/block/" + v.disk() + "/pid")
+		s.Put("/sys/block/"+v.disk()+"/size", "0\n")
+		s.Put("/sys/block/"+v.disk()+"/ro", "0\n")
+		s.Node(v.disk(), 0)
+		s.Soon(func() { s.Drop(fmt.Sprintf("/proc/%d", v.pid)) }) // it writes what it holds
 		return connector.Result{}
 	}
 	return failed("rbd-nbd: %s is not mapped", node)
@@ -225,6 +222,6 @@ func (s *Sim) resizeNBD(v *server) {
 	if s.nbd[v.number] != v {
 		return
 	}
-	s.put("/sys/block/"+v.disk()+"/size", strconv.FormatInt(v.size()/512, 10)+"\n")
-	s.node(v.disk(), v.size())
+	s.Put("/sys/block/"+v.disk()+"/size", strconv.FormatInt(v.size()/512, 10)+"\n")
+	s.Node(v.disk(), v.size())
 }

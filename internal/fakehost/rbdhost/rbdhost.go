@@ -14,11 +14,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/assert"
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/internal/fakehost"
@@ -56,61 +53,48 @@ type Image struct {
 
 // Sim is the simulated host. Its fields are set before use, or in Change.
 type Sim struct {
-	*fakehost.Host
+	*fakehost.Kernel
 
-	NoKernel     bool // there is no module rbd
-	NoNBD        bool // there is no module nbd
-	Majors       bool // the module was loaded without single_major
-	Delay        time.Duration
+	NoKernel     bool          // there is no module rbd
+	NoNBD        bool          // there is no module nbd
+	Majors       bool          // the module was loaded without single_major
 	MountTimeout time.Duration // until a monitor is given up
 	// Hold keeps writes that map in the kernel until it is closed; nil: none.
 	Hold chan struct{}
 
-	tb         testing.TB
-	mu         sync.Mutex
-	clusters   []*Cluster
-	mapped     map[int]*mapping
-	nbd        map[int]*server
-	opened     map[string]int
-	lastPID    int
-	log        []string
-	violations []string
-	later      sync.WaitGroup
-	ended      chan struct{}
+	clusters []*Cluster
+	mapped   map[int]*mapping
+	nbd      map[int]*server
+	opened   map[string]int
+	lastPID  int
+	log      []string
 }
 
 // New makes a host that has rbd-nbd installed and no module loaded.
 func New(tb testing.TB) *Sim {
 	tb.Helper()
 	s := &Sim{
-		Host: fakehost.New(tb), tb: tb, Delay: time.Millisecond, MountTimeout: 20 * time.Millisecond,
-		mapped: map[int]*mapping{}, nbd: map[int]*server{}, opened: map[string]int{}, lastPID: 100, ended: make(chan struct{}),
+		Kernel: fakehost.NewKernel(tb, time.Millisecond), MountTimeout: 20 * time.Millisecond,
+		mapped: map[int]*mapping{}, nbd: map[int]*server{}, opened: map[string]int{}, lastPID: 100,
 	}
-	s.folder("/run")
-	s.folder("/tmp")
-	s.folder("/etc/ceph")
+	s.Folder("/run")
+	s.Folder("/tmp")
+	s.Folder("/etc/ceph")
 	s.Handle("modprobe", s.modprobe)
 	s.Handle("rbd-nbd", s.rbdNBD)
 	s.Handle("install", s.install)
 	s.Handle("dmesg", func(context.Context, []string, []byte) connector.Result {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
 		return connector.Result{Stdout: []byte(strings.Join(s.log, "\n") + "\n")}
-	})
-	tb.Cleanup(func() {
-		close(s.ended)
-		s.later.Wait()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		assert.Empty(tb, s.violations, "what must not be done to a host")
 	})
 	return s
 }
 
 // Connector is the host as a Connector sees it.
 func (s *Sim) Connector() *connector.Host {
-	h := s.Host.Connector()
-	h.Files = files{s}
+	h := s.Kernel.Connector()
+	h.Files = files{s: s}
 	return h
 }
 
@@ -120,11 +104,11 @@ func (s *Sim) Add(c *Cluster) { s.Change(func() { s.clusters = append(s.clusters
 // Change changes clusters, or fields of s, while nothing else happens. What watches
 // an image hears of its size: rbd-nbd does, the kernel here has missed it.
 func (s *Sim) Change(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	f()
 	for _, n := range s.nbd {
-		s.soon(func() { s.resizeNBD(n) })
+		s.Soon(func() { s.resizeNBD(n) })
 	}
 }
 
@@ -133,12 +117,12 @@ func (s *Sim) Load(name string) { s.modprobe(context.Background(), []string{name
 
 // Open has somebody open a node, until the function is called.
 func (s *Sim) Open(node string) (closed func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	s.opened[node]++
 	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
 		s.opened[node]--
 	}
 }
@@ -146,22 +130,22 @@ func (s *Sim) Open(node string) (closed func()) {
 // Mount mounts a node, until the function is called.
 func (s *Sim) Mount(node, at string) (unmount func()) {
 	closed := s.Open(node)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	number, _ := os.ReadFile(s.Path("/sys/block/" + filepath.Base(node) + "/dev"))
-	s.put("/proc/self/mountinfo", fmt.Sprintf("36 35 %s / %s rw - ext4 %s rw\n", strings.TrimSpace(string(number)), at, node))
+	s.Put("/proc/self/mountinfo", fmt.Sprintf("36 35 %s / %s rw - ext4 %s rw\n", strings.TrimSpace(string(number)), at, node))
 	return func() {
 		closed()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.put("/proc/self/mountinfo", "")
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
+		s.Put("/proc/self/mountinfo", "")
 	}
 }
 
 // Left lists what there is on the host: devices that are mapped, processes, files.
 func (s *Sim) Left() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	var left []string
 	for id, m := range s.mapped {
 		left = append(left, fmt.Sprintf("rbd%d %s", id, m.what()))
@@ -203,72 +187,10 @@ func (c *Cluster) hasPool(pool string) bool {
 	return slices.Contains(c.Pools, pool)
 }
 
-// soon does something after the host's delay.
-func (s *Sim) soon(f func()) {
-	s.later.Go(func() {
-		timer := time.NewTimer(s.Delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-s.ended:
-			return
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		f()
-	})
-}
-
-func (s *Sim) violated(format string, args ...any) {
-	s.violations = append(s.violations, fmt.Sprintf(format, args...))
-}
-
-// The tree: failures here are those of the test's own folder.
-
-func (s *Sim) folder(path string) { s.must(os.MkdirAll(s.Path(path), 0o755)) }
-
-func (s *Sim) put(path, text string) {
-	s.folder(filepath.Dir(path))
-	temp := s.Path(filepath.Dir(path)) + "/." + filepath.Base(path) + ".new"
-	s.must(os.WriteFile(temp, []byte(text), 0o600)) // an attribute is never half written
-	s.must(os.Rename(temp, s.Path(path)))
-}
-
-func (s *Sim) link(path, to string) {
-	s.folder(filepath.Dir(path))
-	rel, err := filepath.Rel(filepath.Dir(path), to)
-	s.must(err)
-	s.must(os.Symlink(rel, s.Path(path)))
-}
-
-func (s *Sim) drop(path string) { s.must(os.RemoveAll(s.Path(path))) }
-
-// node makes a device node, or gives it a size. It is never there without one.
-func (s *Sim) node(name string, size int64) {
-	path := s.Path("/dev/" + name)
-	if os.Truncate(path, size) == nil {
-		return
-	}
-	temp := s.Path("/tmp.node." + name)
-	s.must(os.WriteFile(temp, nil, 0o600))
-	s.must(os.Truncate(temp, size))
-	s.must(os.Rename(temp, path))
-}
-
-func (s *Sim) must(err error) {
-	if err != nil {
-		select {
-		case <-s.ended:
-		default:
-			s.violated("simulation: %v", err)
-		}
-	}
-}
-
 // modprobe(8).
 func (s *Sim) modprobe(_ context.Context, args []string, _ []byte) connector.Result {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	switch name := args[0]; {
 	case name == "rbd" && !s.NoKernel:
 		s.loadKernel()
@@ -283,8 +205,8 @@ func (s *Sim) modprobe(_ context.Context, args []string, _ []byte) connector.Res
 // install is install(1) of coreutils with the options of a file made from a pipe: the
 // file gets its mode as it is made, and takes the place of one that is there.
 func (s *Sim) install(_ context.Context, args []string, stdin []byte) connector.Result {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	if len(args) != 5 || args[0] != "-m" || args[2] != "-T" || args[3] != "/dev/stdin" {
 		return connector.Result{Code: 1, Stderr: []byte("install: missing file operand")}
 	}

@@ -78,12 +78,12 @@ func (s *Sim) iscsiadm(ctx context.Context, args []string, _ []byte) connector.R
 	if r.op == "--login" {
 		return s.login(ctx, &r)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	switch r.op {
 	case "new":
 		if slices.ContainsFunc(s.sessions, r.is) {
-			s.violated("record of a session made anew")
+			s.Violated("record of a session made anew")
 		}
 		s.write(&r, defaults)
 		return connector.Result{Stdout: []byte("New iSCSI node added\n")}
@@ -91,13 +91,13 @@ func (s *Sim) iscsiadm(ctx context.Context, args []string, _ []byte) connector.R
 		return s.update(&r)
 	case "delete":
 		if slices.ContainsFunc(s.sessions, r.is) {
-			s.violated("record of a session deleted")
+			s.Violated("record of a session deleted")
 			return fails(15, "This command will remove the record, but a session is using it. Logout session then rerun command to remove record.")
 		}
 		if !exists(s.Path(r.record())) {
 			return fails(21, "No records found")
 		}
-		s.drop(r.record())
+		s.Drop(r.record())
 		return connector.Result{}
 	case "--logout":
 		return s.logout(&r)
@@ -114,7 +114,7 @@ func (s *Sim) write(r *request, settings map[string]string) {
 	for _, k := range slices.Sorted(maps.Keys(settings)) {
 		fmt.Fprintf(&text, "%s = %s\n", k, settings[k])
 	}
-	s.put(r.record(), "# BEGIN RECORD 2.1.8\n"+text.String()+"# END RECORD\n")
+	s.Put(r.record(), "# BEGIN RECORD 2.1.8\n"+text.String()+"# END RECORD\n")
 }
 
 func (s *Sim) read(r *request) map[string]string {
@@ -154,14 +154,14 @@ func (s *Sim) login(ctx context.Context, r *request) connector.Result {
 		select {
 		case <-time.After(d):
 		case <-ctx.Done():
-		case <-s.ended:
+		case <-s.Ended():
 		}
 	}
-	s.mu.Lock()
+	s.Mu.Lock()
 	settings, present, dead, down := s.read(r), slices.ContainsFunc(s.sessions, r.is), s.Dead[r.portal], s.NoIscsid
 	t, listens := s.at(r)
 	delay, timeout := s.Delay, s.LoginTimeout
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	switch {
 	case settings == nil:
 		return fails(21, "No records found")
@@ -174,8 +174,8 @@ func (s *Sim) login(ctx context.Context, r *request) connector.Result {
 		return fails(8, "initiator reported error (8 - connection timed out)")
 	}
 	pause(delay)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	chap := settings["node.session.auth.authmethod"] == "CHAP" && settings["node.session.auth.username"] == t.User && settings["node.session.auth.password"] == t.Password
 	if t.User != "" && !chap {
 		return fails(24, "initiator reported error (24 - iSCSI login failed due to authorization failure)")
@@ -185,13 +185,13 @@ func (s *Sim) login(ctx context.Context, r *request) connector.Result {
 	}
 	n := s.addSession(t, r.portal, r.iface)
 	if settings["node.session.scan"] != "manual" {
-		s.violated("login with a scan for all LUNs")
+		s.Violated("login with a scan for all LUNs")
 		s.scan(n, -1)
 	}
 	if s.HangAfterLogin {
-		s.mu.Unlock()
+		s.Mu.Unlock()
 		<-ctx.Done()
-		s.mu.Lock()
+		s.Mu.Lock()
 	}
 	return connector.Result{Stdout: []byte("Login successful.\n")}
 }

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/gocinder/cinderlib/internal/hostfile"
 )
 
 const errRefused = syscall.ECONNREFUSED
@@ -60,26 +62,26 @@ func (s *Sim) addSession(t *Target, portal netip.AddrPort, iface string) *sessio
 		proc = "iscsi_iser"
 	}
 	class := fmt.Sprintf("%s/scsi_host/host%d", host, n.host)
-	s.put(class+"/scan", "")
-	s.put(class+"/proc_name", proc+"\n")
-	s.link(fmt.Sprintf("/sys/class/scsi_host/host%d", n.host), class)
+	s.Put(class+"/scan", "")
+	s.Put(class+"/proc_name", proc+"\n")
+	s.Lead(fmt.Sprintf("/sys/class/scsi_host/host%d", n.host), class)
 	id := fmt.Sprintf("session%d", n.id)
 	class = n.dir() + "/iscsi_session/" + id
-	s.put(class+"/targetname", t.IQN+"\n")
-	s.put(class+"/target_id", "0\n")
-	s.put(class+"/ifacename", iface+"\n")
-	s.put(class+"/state", "LOGGED_IN\n")
-	s.link(class+"/device", n.dir())
+	s.Put(class+"/targetname", t.IQN+"\n")
+	s.Put(class+"/target_id", "0\n")
+	s.Put(class+"/ifacename", iface+"\n")
+	s.Put(class+"/state", "LOGGED_IN\n")
+	s.Lead(class+"/device", n.dir())
 	connection := fmt.Sprintf("connection%d:0", n.id)
 	at := n.dir() + "/" + connection + "/iscsi_connection/" + connection
 	for name, value := range map[string]string{
 		"persistent_address": portal.Addr().String(), "persistent_port": strconv.Itoa(int(portal.Port())),
 		"address": portal.Addr().StringExpanded(), "port": strconv.Itoa(int(portal.Port())),
 	} {
-		s.put(at+"/"+name, value+"\n")
+		s.Put(at+"/"+name, value+"\n")
 	}
-	s.link("/sys/class/iscsi_connection/"+connection, at)
-	s.link("/sys/class/iscsi_session/"+id, class)
+	s.Lead("/sys/class/iscsi_connection/"+connection, at)
+	s.Lead("/sys/class/iscsi_session/"+id, class)
 	s.sessions = append(s.sessions, n)
 	return n
 }
@@ -87,13 +89,13 @@ func (s *Sim) addSession(t *Target, portal netip.AddrPort, iface string) *sessio
 // dropSession takes a session with its disks.
 func (s *Sim) dropSession(n *session) {
 	for _, d := range s.disksOf(n) {
-		s.violated("%s was there when its session was logged out", d.name)
+		s.Violated("%s was there when its session was logged out", d.name)
 		s.dropDisk(d)
 	}
-	s.drop(fmt.Sprintf("/sys/class/iscsi_session/session%d", n.id))
-	s.drop(fmt.Sprintf("/sys/class/iscsi_connection/connection%d:0", n.id))
-	s.drop(fmt.Sprintf("/sys/class/scsi_host/host%d", n.host))
-	s.drop(fmt.Sprintf("/sys/devices/platform/host%d", n.host))
+	s.Drop(fmt.Sprintf("/sys/class/iscsi_session/session%d", n.id))
+	s.Drop(fmt.Sprintf("/sys/class/iscsi_connection/connection%d:0", n.id))
+	s.Drop(fmt.Sprintf("/sys/class/scsi_host/host%d", n.host))
+	s.Drop(fmt.Sprintf("/sys/devices/platform/host%d", n.host))
 	s.sessions = slices.DeleteFunc(s.sessions, func(o *session) bool { return o == n })
 }
 
@@ -108,9 +110,9 @@ func (s *Sim) refresh(n *session) {
 	if !s.alive(n) {
 		state, disks = "FAILED", "blocked"
 	}
-	s.put(n.dir()+fmt.Sprintf("/iscsi_session/session%d/state", n.id), state+"\n")
+	s.Put(n.dir()+fmt.Sprintf("/iscsi_session/session%d/state", n.id), state+"\n")
 	for _, d := range s.disksOf(n) {
-		s.put(d.dir()+"/state", disks+"\n")
+		s.Put(d.dir()+"/state", disks+"\n")
 	}
 }
 
@@ -144,32 +146,21 @@ func (s *Sim) addDisk(n *session, lun int, l *LUN) {
 			d.name = name
 		}
 	}
-	s.put(d.dir()+"/wwid", l.WWID+"\n")
-	s.put(d.dir()+"/state", "running\n")
-	s.put(d.dir()+"/delete", "")
-	s.put(d.dir()+"/rescan", "")
+	s.Put(d.dir()+"/wwid", l.WWID+"\n")
+	s.Put(d.dir()+"/state", "running\n")
+	s.Put(d.dir()+"/delete", "")
+	s.Put(d.dir()+"/rescan", "")
 	class := d.dir() + "/scsi_device/" + d.hctl()
-	s.link(class+"/device", d.dir())
-	s.link("/sys/class/scsi_device/"+d.hctl(), class)
-	s.put(d.sys()+"/size", strconv.FormatInt(d.size/512, 10)+"\n")
-	s.put(d.sys()+"/dev", fmt.Sprintf("8:%d\n", (int(d.name[2])-'a')*16))
-	s.folder(d.sys() + "/holders")
-	s.link(d.sys()+"/device", d.dir())
-	s.link("/sys/block/"+d.name, d.sys())
-	s.node(d.name, d.size)
+	s.Lead(class+"/device", d.dir())
+	s.Lead("/sys/class/scsi_device/"+d.hctl(), class)
+	s.Put(d.sys()+"/size", strconv.FormatInt(d.size/512, 10)+"\n")
+	s.Put(d.sys()+"/dev", fmt.Sprintf("8:%d\n", (int(d.name[2])-'a')*16))
+	s.Folder(d.sys() + "/holders")
+	s.Lead(d.sys()+"/device", d.dir())
+	s.Lead("/sys/block/"+d.name, d.sys())
+	s.Node(d.name, d.size)
 	s.disks[d.name] = d
-	s.later(func() { s.uevent(d) })
-}
-
-// node makes a device node, or gives it a size.
-func (s *Sim) node(name string, size int64) {
-	path := s.Path("/dev/" + name)
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
-	s.must(err)
-	if err == nil {
-		s.must(f.Truncate(size))
-		s.must(f.Close())
-	}
+	s.Soon(func() { s.uevent(d) })
 }
 
 // dropDisk is what a write to its attribute delete does. Who has it open gets
@@ -177,18 +168,18 @@ func (s *Sim) node(name string, size int64) {
 func (s *Sim) dropDisk(d *disk) {
 	for _, m := range s.maps {
 		if slices.Contains(m.disks, d.name) {
-			s.drop(m.sys() + "/slaves/" + d.name)
+			s.Drop(m.sys() + "/slaves/" + d.name)
 			m.disks = slices.DeleteFunc(m.disks, func(n string) bool { return n == d.name })
 			m.lost = append(m.lost, d.name)
 		}
 	}
-	s.drop("/sys/block/" + d.name)
-	s.drop("/dev/" + d.name)
-	s.drop("/sys/class/scsi_device/" + d.hctl())
-	s.drop(d.dir())
+	s.Drop("/sys/block/" + d.name)
+	s.Drop("/dev/" + d.name)
+	s.Drop("/sys/class/scsi_device/" + d.hctl())
+	s.Drop(d.dir())
 	delete(s.disks, d.name)
 	delete(s.opened, "/dev/"+d.name)
-	s.later(func() { s.uevent(d) })
+	s.Soon(func() { s.uevent(d) })
 }
 
 // rescan asks the array who a disk is. One without an answer keeps what it knew.
@@ -198,20 +189,16 @@ func (s *Sim) rescan(d *disk) {
 		return
 	}
 	d.wwid, d.size = l.WWID, l.Size
-	s.put(d.dir()+"/wwid", d.wwid+"\n")
-	s.put(d.sys()+"/size", strconv.FormatInt(d.size/512, 10)+"\n")
-	s.node(d.name, d.size)
+	s.Put(d.dir()+"/wwid", d.wwid+"\n")
+	s.Put(d.sys()+"/size", strconv.FormatInt(d.size/512, 10)+"\n")
+	s.Node(d.name, d.size)
 }
 
 // files are the files of the host: those in /sys do something.
-type files struct{ s *Sim }
+type files struct {
+	hostfile.Direct
 
-func (f files) Read(_ context.Context, path string) ([]byte, error) { return os.ReadFile(path) }
-func (f files) Mkdir(_ context.Context, path string) error          { return os.Mkdir(path, 0o755) }
-func (f files) Rmdir(_ context.Context, path string) error          { return os.Remove(path) }
-func (f files) Unlink(_ context.Context, path string) error         { return os.Remove(path) }
-func (f files) Symlink(_ context.Context, target, path string) error {
-	return os.Symlink(target, path)
+	s *Sim
 }
 
 var (
@@ -234,15 +221,15 @@ func (f files) Write(ctx context.Context, path string, data []byte) error {
 }
 
 func (s *Sim) writeScan(host, text string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	field := strings.Fields(text)
 	if len(field) != 3 {
 		return syscall.EINVAL
 	}
 	lun, err := strconv.Atoi(field[2])
 	if err != nil {
-		s.violated("scan for all LUNs: %q", text)
+		s.Violated("scan for all LUNs: %q", text)
 		lun = -1
 	}
 	for _, n := range s.sessions {
@@ -255,8 +242,8 @@ func (s *Sim) writeScan(host, text string) error {
 
 // writeDevice: a rescan waits as long as the disk is blocked; a removal does not.
 func (s *Sim) writeDevice(ctx context.Context, which, what string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	for _, d := range s.disks {
 		if which != d.name && which != d.hctl() {
 			continue
@@ -266,9 +253,9 @@ func (s *Sim) writeDevice(ctx context.Context, which, what string) error {
 			return nil
 		}
 		if !s.alive(d.session) {
-			s.mu.Unlock()
+			s.Mu.Unlock()
 			<-ctx.Done()
-			s.mu.Lock()
+			s.Mu.Lock()
 			return ctx.Err()
 		}
 		s.rescan(d)

@@ -80,31 +80,31 @@ func (s *Sim) addPath(d *disk, whatever bool) {
 		}
 	}
 	s.known[wwid] = true
-	s.put(m.sys()+"/dm/uuid", "mpath-"+wwid+"\n")
-	s.put(m.sys()+"/dm/name", wwid+"\n")
-	s.put(m.sys()+"/dev", fmt.Sprintf("253:%s\n", m.name[3:]))
-	s.put(m.sys()+"/size", strconv.FormatInt(m.size/512, 10)+"\n")
-	s.folder(m.sys() + "/slaves")
-	s.folder(m.sys() + "/holders")
-	s.link("/sys/block/"+m.name, m.sys())
+	s.Put(m.sys()+"/dm/uuid", "mpath-"+wwid+"\n")
+	s.Put(m.sys()+"/dm/name", wwid+"\n")
+	s.Put(m.sys()+"/dev", fmt.Sprintf("253:%s\n", m.name[3:]))
+	s.Put(m.sys()+"/size", strconv.FormatInt(m.size/512, 10)+"\n")
+	s.Folder(m.sys() + "/slaves")
+	s.Folder(m.sys() + "/holders")
+	s.Lead("/sys/block/"+m.name, m.sys())
 	s.maps[m.name] = m
 	for _, o := range same {
 		s.hold(m, o)
 	}
-	s.node(m.name, m.size)
+	s.Node(m.name, m.size)
 }
 
 func (s *Sim) hold(m *dm, d *disk) {
 	m.disks = append(m.disks, d.name)
-	s.link(m.sys()+"/slaves/"+d.name, d.sys())
-	s.link(d.sys()+"/holders/"+m.name, m.sys())
+	s.Lead(m.sys()+"/slaves/"+d.name, d.sys())
+	s.Lead(d.sys()+"/holders/"+m.name, m.sys())
 }
 
 func (s *Sim) release(m *dm, name string) {
 	m.disks = slices.DeleteFunc(m.disks, func(n string) bool { return n == name })
-	s.drop(m.sys() + "/slaves/" + name)
+	s.Drop(m.sys() + "/slaves/" + name)
 	if d := s.disks[name]; d != nil {
-		s.drop(d.sys() + "/holders/" + m.name)
+		s.Drop(d.sys() + "/holders/" + m.name)
 	}
 }
 
@@ -116,17 +116,17 @@ func (s *Sim) dropMap(m *dm) bool {
 	for _, d := range slices.Clone(m.disks) {
 		s.release(m, d)
 	}
-	s.drop("/dev/" + m.name)
-	s.drop("/sys/block/" + m.name)
-	s.drop(m.sys())
+	s.Drop("/dev/" + m.name)
+	s.Drop("/sys/block/" + m.name)
+	s.Drop(m.sys())
 	delete(s.maps, m.name)
 	return true
 }
 
 // command is what multipathd is asked; empty is no reply, as when it is not there.
 func (s *Sim) command(text string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	if s.NoMultipath {
 		return ""
 	}
@@ -217,15 +217,15 @@ func (s *Sim) resize(m *dm) string {
 	if len(m.disks) > 0 {
 		m.size = s.disks[m.disks[0]].size
 	}
-	s.put(m.sys()+"/size", strconv.FormatInt(m.size/512, 10)+"\n")
-	s.node(m.name, m.size)
+	s.Put(m.sys()+"/size", strconv.FormatInt(m.size/512, 10)+"\n")
+	s.Node(m.name, m.size)
 	return "ok\n"
 }
 
 // multipath is the program: -a and -f.
 func (s *Sim) multipath(_ context.Context, args []string, _ []byte) connector.Result {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	if len(args) != 2 {
 		return connector.Result{Code: 1}
 	}
@@ -243,8 +243,8 @@ func (s *Sim) multipath(_ context.Context, args []string, _ []byte) connector.Re
 
 // dmsetup knows remove --deferred.
 func (s *Sim) dmsetup(_ context.Context, args []string, _ []byte) connector.Result {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	m := s.named(args[len(args)-1])
 	if m == nil || args[0] != "remove" {
 		return connector.Result{Code: 1}
@@ -262,12 +262,12 @@ func (s *Sim) serve() {
 	require.NoError(s.tb, err)
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "unix", fmt.Sprintf("/proc/self/fd/%d/multipathd.socket", folder.Fd()))
 	require.NoError(s.tb, err)
-	s.udev.Go(func() {
-		<-s.ended
+	s.Go(func() {
+		<-s.Ended()
 		_ = listener.Close()
 		_ = folder.Close()
 	})
-	s.udev.Go(func() {
+	s.Go(func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {

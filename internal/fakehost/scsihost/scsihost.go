@@ -14,11 +14,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/assert"
 
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/internal/fakehost"
@@ -41,14 +38,13 @@ type LUN struct {
 
 // Sim is the simulated host. Its fields are set before use, or in Change.
 type Sim struct {
-	*fakehost.Host
+	*fakehost.Kernel // Delay: of udev, iscsid
 
 	NoIscsid    bool // iscsid is not running
 	NoMultipath bool // multipathd is not running
 	// FindMultipaths: a map takes two paths, or a WWID that is known, as with
 	// find_multipaths yes.
 	FindMultipaths bool
-	Delay          time.Duration // of everything that is not at once: udev, iscsid
 	LoginTimeout   time.Duration // of a portal that does not answer
 	// HangAfterLogin: iscsiadm does not return from a login that has worked, as
 	// version 2.1.10 with node.session.scan=manual.
@@ -57,7 +53,6 @@ type Sim struct {
 	Dead map[netip.AddrPort]bool
 
 	tb          testing.TB
-	mu          sync.Mutex
 	targets     []*Target
 	sessions    []*session
 	disks       map[string]*disk
@@ -67,51 +62,41 @@ type Sim struct {
 	mounted     map[string]string
 	lastHost    int
 	lastSession int
-	violations  []string
-	udev        sync.WaitGroup
-	ended       chan struct{}
 }
 
 // New makes a host with the services running and no array.
 func New(tb testing.TB) *Sim {
 	tb.Helper()
 	s := &Sim{
-		Host: fakehost.New(tb), tb: tb, FindMultipaths: true, Delay: 2 * time.Millisecond, LoginTimeout: 300 * time.Millisecond,
+		Kernel: fakehost.NewKernel(tb, 2*time.Millisecond), tb: tb, FindMultipaths: true, LoginTimeout: 300 * time.Millisecond,
 		Dead: map[netip.AddrPort]bool{}, disks: map[string]*disk{}, maps: map[string]*dm{}, known: map[string]bool{},
-		opened: map[string]int{}, mounted: map[string]string{}, ended: make(chan struct{}),
+		opened: map[string]int{}, mounted: map[string]string{},
 	}
-	s.folder("/sys/class/iscsi_session")
-	s.folder("/sys/class/iscsi_connection")
-	s.folder("/sys/class/scsi_host")
-	s.folder("/sys/class/scsi_device")
-	s.folder("/proc/self")
-	s.folder("/run")
-	s.folder("/etc/iscsi/nodes")
+	s.Folder("/sys/class/iscsi_session")
+	s.Folder("/sys/class/iscsi_connection")
+	s.Folder("/sys/class/scsi_host")
+	s.Folder("/sys/class/scsi_device")
+	s.Folder("/proc/self")
+	s.Folder("/run")
+	s.Folder("/etc/iscsi/nodes")
 	s.Handle("iscsiadm", s.iscsiadm)
 	s.Handle("multipath", s.multipath)
 	s.Handle("dmsetup", s.dmsetup)
 	s.serve()
-	tb.Cleanup(func() {
-		close(s.ended)
-		s.udev.Wait()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		assert.Empty(tb, s.violations, "what must not be done to a host")
-	})
 	return s
 }
 
 // Connector is the host as a Connector sees it.
 func (s *Sim) Connector() *connector.Host {
-	h := s.Host.Connector()
-	h.Files = files{s}
+	h := s.Kernel.Connector()
+	h.Files = files{s: s}
 	return h
 }
 
 // Add adds a target.
 func (s *Sim) Add(t *Target) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	s.targets = append(s.targets, t)
 }
 
@@ -121,8 +106,8 @@ func (s *Sim) Targets() []*Target { return s.targets }
 // Change changes arrays, or fields of s, while nothing else happens. Sessions
 // and disks learn of portals that die, or come back.
 func (s *Sim) Change(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	f()
 	for _, n := range s.sessions {
 		s.refresh(n)
@@ -141,12 +126,12 @@ func (s *Sim) Freeze(t *Target) {
 
 // Open has somebody open a node, until the function is called.
 func (s *Sim) Open(node string) (closed func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	s.opened[node]++
 	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
 		s.opened[node]--
 	}
 }
@@ -154,14 +139,14 @@ func (s *Sim) Open(node string) (closed func()) {
 // Mount mounts a node, until the function is called.
 func (s *Sim) Mount(node, at string) (unmount func()) {
 	closed := s.Open(node)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	s.mounted[node] = at
 	s.writeMounts()
 	return func() {
 		closed()
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.Mu.Lock()
+		defer s.Mu.Unlock()
 		delete(s.mounted, node)
 		s.writeMounts()
 	}
@@ -173,13 +158,13 @@ func (s *Sim) writeMounts() {
 		number, _ := os.ReadFile(s.Path("/sys/block/" + filepath.Base(node) + "/dev"))
 		fmt.Fprintf(&text, "36 35 %s / %s rw - ext4 %s rw\n", trim(number), at, node)
 	}
-	s.put("/proc/self/mountinfo", text.String())
+	s.Put("/proc/self/mountinfo", text.String())
 }
 
 // Left lists what there is on the host: sessions, node records, disks, maps.
 func (s *Sim) Left() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
 	var left []string
 	for _, n := range s.sessions {
 		left = append(left, fmt.Sprintf("session%d %s %s", n.id, n.target.IQN, n.portal))
@@ -203,10 +188,10 @@ func (s *Sim) Left() []string {
 
 // Dial tries a portal as a TCP connection does.
 func (s *Sim) Dial(ctx context.Context, portal netip.AddrPort) error {
-	s.mu.Lock()
+	s.Mu.Lock()
 	dead := s.Dead[portal]
 	_, there := s.behind(portal)
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	switch {
 	case dead:
 		<-ctx.Done()
@@ -225,54 +210,4 @@ func (s *Sim) behind(portal netip.AddrPort) (*Target, bool) {
 		}
 	}
 	return nil, false
-}
-
-// later does something after the host's delay.
-func (s *Sim) later(f func()) {
-	s.udev.Go(func() {
-		timer := time.NewTimer(s.Delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-s.ended:
-			return
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		f()
-	})
-}
-
-func (s *Sim) violated(format string, args ...any) {
-	s.violations = append(s.violations, fmt.Sprintf(format, args...))
-}
-
-// The tree: failures here are those of the test's own folder.
-
-func (s *Sim) folder(path string) { s.must(os.MkdirAll(s.Path(path), 0o755)) }
-
-func (s *Sim) put(path, text string) {
-	s.folder(filepath.Dir(path))
-	temp := s.Path(path) + ".new"
-	s.must(os.WriteFile(temp, []byte(text), 0o600)) // an attribute is never half written
-	s.must(os.Rename(temp, s.Path(path)))
-}
-
-func (s *Sim) link(path, to string) {
-	s.folder(filepath.Dir(path))
-	rel, err := filepath.Rel(filepath.Dir(path), to)
-	s.must(err)
-	s.must(os.Symlink(rel, s.Path(path)))
-}
-
-func (s *Sim) drop(path string) { s.must(os.RemoveAll(s.Path(path))) }
-
-func (s *Sim) must(err error) {
-	if err != nil {
-		select {
-		case <-s.ended:
-		default:
-			s.violated("simulation: %v", err)
-		}
-	}
 }
