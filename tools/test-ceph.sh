@@ -30,7 +30,7 @@ trap 'for p in "${running[@]}"; do kill -TERM -- "-$p" || :; done 2>/dev/null; t
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-run() { go test -count=1 -p 1 -timeout 30m -v "$@" | grep --line-buffered -Ev '^(=== |    +--- PASS|PASS$)'; }
+run() { go test -count=1 -p 1 -timeout 2h -v "$@" | grep --line-buffered -Ev '^(=== |    +--- PASS|PASS$)'; }
 
 host() {
 	say "starting Ceph"

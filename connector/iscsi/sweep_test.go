@@ -4,141 +4,34 @@ package iscsi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocinder/cinderlib/connector"
+	"github.com/gocinder/cinderlib/internal/fakehost"
 	"github.com/gocinder/cinderlib/internal/fakehost/scsihost"
 )
 
-var errSwept = errors.New("fault of the sweep")
-
-// sweeper fails one call of those that change the host, before or after it acts.
-type sweeper struct {
-	connector.Runner
-	connector.Files
-
-	mu    sync.Mutex
-	calls int
-	fail  int // which
-	after bool
-	cut   context.CancelFunc // ends the context in place of failing
-	what  string
-}
-
-// mine counts a call.
-func (s *sweeper) mine(what string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls++
-	if s.calls != s.fail {
-		return false
-	}
-	s.what = what
-	return true
-}
-
-func (s *sweeper) fault() error {
-	if s.cut != nil {
-		s.cut()
-		return nil
-	}
-	return errSwept
-}
-
-func (s *sweeper) Run(ctx context.Context, c connector.Command) (connector.Result, error) {
-	mine := s.mine(strings.Join(c.Args, " "))
-	if mine && !s.after {
-		if err := s.fault(); err != nil {
-			return connector.Result{Code: -1}, err
-		}
-	}
-	r, err := s.Runner.Run(ctx, c)
-	if mine && s.after {
-		if err := s.fault(); err != nil {
-			return connector.Result{Code: -1}, err
-		}
-	}
-	return r, err
-}
-
-func (s *sweeper) Write(ctx context.Context, path string, data []byte) error {
-	mine := s.mine(path)
-	if mine && !s.after {
-		if err := s.fault(); err != nil {
-			return err
-		}
-	}
-	err := s.Files.Write(ctx, path, data)
-	if mine && s.after {
-		if err := s.fault(); err != nil {
-			return err
-		}
-	}
-	return err
-}
-
-// TestSweep fails each call of an attach and a detach, before and after it acts.
-// An attach that fails leaves nothing but what a detach removes, and what was not
-// swept works afterwards.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	for _, portals := range []int{1, 2} {
-		for _, kind := range []string{"before", "after", "cut before", "cut after"} {
-			t.Run(fmt.Sprintf("%d %s", portals, kind), func(t *testing.T) {
-				t.Parallel()
-				for n, over := 1, false; !over; n++ {
-					over = sweep(t, portals, kind, n)
+		t.Run(fmt.Sprint(portals), func(t *testing.T) {
+			t.Parallel()
+			fakehost.Sweep(t, func(t *testing.T) fakehost.Swept {
+				w := newWorld(t)
+				_, r := w.volume(portals)
+				return fakehost.Swept{
+					Host: w.Connector(), Request: r, Left: w.Left,
+					New: func(h *connector.Host) connector.Connector { return w.connector(h) },
 				}
 			})
-		}
+		})
 	}
-}
-
-func sweep(t *testing.T, portals int, kind string, n int) (over bool) {
-	t.Helper()
-	w := newWorld(t)
-	_, r := w.volume(portals)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	s := &sweeper{Runner: w.host.Run, Files: w.host.Files, fail: n, after: strings.HasSuffix(kind, "after")}
-	cut := strings.HasPrefix(kind, "cut")
-	if cut {
-		s.cut = cancel
-	}
-	h := w.Connector()
-	h.Run, h.Files = s, s
-	c := w.connector(h)
-	d, err := c.Attach(ctx, r)
-	attached := err == nil
-	if err != nil {
-		require.True(t, errors.Is(err, errSwept) || errors.Is(err, context.Canceled), "%s: %v", s.what, err)
-		// Only what failed on the way back may be left.
-		if left := w.Left(); cut || !strings.Contains(err.Error(), "undo") {
-			assert.Empty(t, left, "%s: %v", s.what, err)
-		}
-	}
-	r.Device = d
-	err = c.Detach(ctx, r)
-	if attached && s.calls >= n && err != nil {
-		require.True(t, errors.Is(err, errSwept) || errors.Is(err, context.Canceled), "%s: %v", s.what, err)
-	}
-	r.Force = n%2 == 0
-	require.NoError(t, w.conn.Detach(t.Context(), r), s.what)
-	require.Empty(t, w.Left(), s.what)
-	r.Device, err = w.conn.Attach(t.Context(), r)
-	require.NoError(t, err, s.what)
-	require.NoError(t, w.conn.Detach(t.Context(), r), s.what)
-	require.Empty(t, w.Left(), s.what)
-	return s.calls < n
 }
 
 // TestRandom does with volumes, some of one target, what hosts go through, and
