@@ -124,8 +124,8 @@ type Request struct {
 	Body      any // is sent as JSON, unless it is nil
 	// Again: it may be carried out twice, as what only reads.
 	Again bool
-	// Check tells what an answer means. Nil is success, a Busy error has the request
-	// sent again. Without it the status decides.
+	// Check tells what an answer means: nil, an error, a Busy or Uncertain one. Without
+	// it the status decides.
 	Check func(*Answer) error
 }
 
@@ -213,7 +213,7 @@ func (c *Client) once(ctx context.Context, r *Request, body []byte) (a *Answer, 
 	} else {
 		err = check(a)
 	}
-	return a, IsBusy(err), err
+	return a, IsBusy(err) || Lost(err) && r.Again, err
 }
 
 func (c *Client) send(ctx context.Context, r *Request, body []byte) (*Answer, error) {

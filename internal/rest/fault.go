@@ -12,13 +12,18 @@ import (
 	"github.com/gocinder/cinderlib/internal/fault"
 )
 
-// lost is the error of a request that was sent, and whose answer did not come.
+// lost is the error of a request that was sent, and whose answer did not come, or
+// does not tell what became of it.
 type lost struct{ err error }
 
 func (l lost) Error() string {
 	return "the answer is lost, it may have been carried out: " + l.err.Error()
 }
 func (l lost) Unwrap() error { return l.err }
+
+// Uncertain marks the error of an array that does not tell whether it has carried
+// out the request. It is sent again only if it may be carried out twice.
+func Uncertain(err error) error { return lost{err} }
 
 // Lost tells whether err is that of a request that may have been carried out.
 func Lost(err error) bool {
@@ -65,9 +70,9 @@ func (c *Client) unanswered(ctx context.Context, err error) (error, bool) {
 }
 
 // Status makes an error of the status of an answer that is none of success. What an
-// array does not carry out for the time being is Busy.
+// array does not carry out for the time being is Busy, what failed in it Uncertain.
 func Status(a *Answer) error {
-	of, again := fault.ErrInternal, false
+	of, mark := fault.ErrInternal, func(err error) error { return err }
 	switch a.Status {
 	case http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent:
 		return nil
@@ -80,13 +85,9 @@ func Status(a *Answer) error {
 	case http.StatusConflict:
 		of = fault.ErrConflict
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		of, again = fault.ErrUnavailable, true
-	case http.StatusBadGateway, http.StatusGatewayTimeout: // somebody before the array, who does not know
-		of = fault.ErrUnavailable
+		of, mark = fault.ErrUnavailable, Busy
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+		of, mark = fault.ErrUnavailable, Uncertain
 	}
-	err := fault.Errorf(of, "status %d %s: %s", a.Status, http.StatusText(a.Status), a.Excerpt())
-	if again {
-		err = Busy(err)
-	}
-	return err
+	return mark(fault.Errorf(of, "status %d %s: %s", a.Status, http.StatusText(a.Status), a.Excerpt()))
 }

@@ -145,6 +145,8 @@ func TestTries(t *testing.T) {
 		"the credentials":            {status(401, "<html>"), create, 1, fault.ErrUnauthenticated, false},
 		"service busy":               {status(503, ""), create, 3, fault.ErrUnavailable, false},
 		"too fast":                   {status(429, ""), create, 3, fault.ErrUnavailable, false},
+		"failed inside":              {status(500, "<html>"), create, 1, fault.ErrUnavailable, true},
+		"failed inside, of a read":   {status(502, ""), read, 3, fault.ErrUnavailable, true},
 		"not there":                  {status(404, ""), create, 1, fault.ErrNotFound, false},
 		"forbidden":                  {status(403, ""), create, 1, fault.ErrPermission, false},
 		"redirected":                 {status(302, ""), create, 1, fault.ErrInternal, false},
