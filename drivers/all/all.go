@@ -5,7 +5,8 @@
 package all
 
 import (
-	_ "github.com/gocinder/cinderlib/drivers/file" // file
-	_ "github.com/gocinder/cinderlib/drivers/lvm"  // lvm
-	_ "github.com/gocinder/cinderlib/drivers/rbd"  // rbd
+	_ "github.com/gocinder/cinderlib/drivers/file"      // file
+	_ "github.com/gocinder/cinderlib/drivers/lvm"       // lvm
+	_ "github.com/gocinder/cinderlib/drivers/rbd"       // rbd
+	_ "github.com/gocinder/cinderlib/drivers/solidfire" // solidfire
 )

@@ -124,6 +124,9 @@ type Request struct {
 	Body      any // is sent as JSON, unless it is nil
 	// Again: it may be carried out twice, as what only reads.
 	Again bool
+	// Grace is how long its answer is waited for after the context has ended: of what
+	// is being made it is better to know.
+	Grace time.Duration
 	// Check tells what an answer means: nil, an error, a Busy or Uncertain one. Without
 	// it the status decides.
 	Check func(*Answer) error
@@ -166,6 +169,9 @@ func (c *Client) Do(ctx context.Context, r Request) (*Answer, error) {
 		}
 	}
 	for try, pause := 1, c.o.Retry.First; ; try, pause = try+1, min(2*pause, c.o.Retry.Longest) {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("%s: %w", r.Operation, err)
+		}
 		a, again, err := c.once(ctx, &r, body)
 		if err == nil {
 			return a, nil
@@ -185,8 +191,12 @@ func (c *Client) Do(ctx context.Context, r Request) (*Answer, error) {
 
 // once sends a request, and tells whether it may be sent again.
 func (c *Client) once(ctx context.Context, r *Request, body []byte) (a *Answer, again bool, err error) {
-	bounded, cancel := context.WithTimeout(ctx, c.o.Timeout)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.o.Timeout)
 	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		_ = poll.Pause(bounded, r.Grace)
+		cancel()
+	})()
 	var sent atomic.Bool
 	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
 	start := time.Now()

@@ -217,6 +217,32 @@ func TestTimes(t *testing.T) {
 		assert.True(t, rest.Lost(err))
 		assert.Equal(t, fault.DeadlineExceeded, fault.CodeOf(err))
 	})
+	t.Run("grace", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(t.Context())
+		a := serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+			cancel()
+			_, _ = io.WriteString(w, "{}")
+		})
+		patient := create
+		patient.Grace = time.Minute
+		_, err := a.Do(ctx, patient)
+		require.NoError(t, err, "the answer was known")
+		_, err = a.Do(ctx, patient)
+		require.ErrorIs(t, err, context.Canceled)
+		assert.False(t, rest.Lost(err), "it was not sent")
+	})
+	t.Run("grace that is over", func(t *testing.T) {
+		t.Parallel()
+		a := serve(t, silent)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		patient := create
+		patient.Grace = 30 * time.Millisecond
+		_, err := a.Do(ctx, patient)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.True(t, rest.Lost(err))
+	})
 	t.Run("context between two tries", func(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancel(t.Context())

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package solidfire
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocinder/cinderlib/drivers"
+	"github.com/gocinder/cinderlib/internal/arraysim/solidfire"
+)
+
+// TestCounts: the requests of each operation, beside those of Cinder's driver, which
+// were measured, and those that are enough.
+func TestCounts(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name           string
+		options        map[string]any
+		before, run    string
+		cinder, enough int
+	}{
+		{"create, new account", nil, "", "a+", 7, 5},
+		{"create", nil, "a+", "b+", 5, 3},
+		{"delete", nil, "a+", "a-", 3, 3},
+		{"extend", nil, "a+", "a=", 3, 2},
+		{"create snapshot", nil, "a+", "a*", 4, 2},
+		{"delete snapshot", nil, "a+ a*", "a/", 4, 2},
+		{"volume from snapshot", nil, "a+ a*", "a*>b", 8, 4},
+		{"clone", nil, "a+", "a>b", 10, 5},
+		{"revert", nil, "a+ a*", "a<", 4, 2},
+		{"connect: export and connect", nil, "a+", "a!", 1, 1},
+		{"connect, new access group", map[string]any{"sf_enable_vag": true}, "a+", "a!", 4, 3},
+		{"connect, its access group", map[string]any{"sf_enable_vag": true}, "a+ b+ a!", "b!", 3, 3},
+		{"disconnect", nil, "a+ a!", "a.", 0, 0},
+		{"disconnect, access group", map[string]any{"sf_enable_vag": true}, "a+ b+ a! b!", "a.", 2, 2},
+		{"statistics", nil, "a+", "?", 2, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, solidfire.Options{}, c.options)
+			w, err := openWorld(t.Context(), t.TempDir(), l.options)
+			require.NoError(t, err)
+			require.NoError(t, w.do(t.Context(), c.before))
+			l.Reset()
+			require.NoError(t, w.do(t.Context(), c.run))
+			n := l.Totals().Requests
+			t.Logf("%-28s %d requests; Cinder's driver %d, enough are %d: %v", c.name, n, c.cinder, c.enough, l.Counts())
+			assert.LessOrEqual(t, n, c.enough)
+			require.NoError(t, w.lib.Close(t.Context()))
+		})
+	}
+	t.Run("open", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, solidfire.Options{}, nil)
+		require.NoError(t, l.open(t).Close())
+		t.Logf("open: %d requests; Cinder's driver 4, enough are 3", l.Totals().Requests)
+		assert.LessOrEqual(t, l.Totals().Requests, 3)
+	})
+}
+
+// TestManyVolumes: requests, and the bytes of their answers, do not grow with what the
+// cluster has, but for the list.
+func TestManyVolumes(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("makes ten thousand volumes")
+	}
+	l := newLab(t, solidfire.Options{Limits: solidfire.Limits{Volumes: 20_000, VolumesPerAccount: 20_000}}, nil)
+	d := l.open(t)
+	t.Cleanup(func() { assert.NoError(t, d.Close()) })
+	v := &drivers.Volume{ID: "11111111-2222-3333-4444-555555555555", Size: 1, ProjectID: "project"}
+	update, err := d.CreateVolume(t.Context(), v)
+	require.NoError(t, err)
+	update.Apply(v)
+	measured := func() map[string][2]int64 {
+		all := map[string][2]int64{}
+		for name, do := range map[string]func() error{
+			"statistics": func() error { _, err := d.Stats(t.Context()); return err },
+			"inspect":    func() error { _, err := d.InspectVolume(t.Context(), v); return err },
+			"connect": func() error {
+				_, err := d.Connect(t.Context(), v, &drivers.Attachment{ID: "a", Host: host})
+				return err
+			},
+			"snapshot and its deletion": func() error {
+				s := &drivers.Snapshot{ID: "99999999-2222-3333-4444-555555555555", VolumeID: v.ID, VolumeSize: 1}
+				u, err := d.CreateSnapshot(t.Context(), s, v)
+				if err != nil {
+					return err
+				}
+				u.Apply(s)
+				return d.DeleteSnapshot(t.Context(), s, v)
+			},
+		} {
+			l.Reset()
+			require.NoError(t, do(), name)
+			all[name] = [2]int64{int64(l.Totals().Requests), l.Totals().AnswerBytes}
+		}
+		return all
+	}
+	before := measured()
+	var account struct{ AccountID int64 }
+	l.ask(t, "AddAccount", map[string]any{"username": "others"}, &account)
+	for n := range 10_000 {
+		var made struct{ VolumeID int64 }
+		l.ask(t, "CreateVolume", map[string]any{"name": fmt.Sprint("other-", n), "accountID": account.AccountID, "totalSize": drivers.GiB, "enable512e": true}, &made)
+	}
+	for name, after := range measured() {
+		t.Logf("%s: %d requests of %d bytes; with ten thousand volumes more %d of %d", name, before[name][0], before[name][1], after[0], after[1])
+		assert.Equal(t, before[name][0], after[0], name)
+		assert.InDelta(t, before[name][1], after[1], 100, name) // numbers have more digits
+	}
+	l.Reset()
+	all, err := d.ListVolumes(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, all, 10_001)
+	t.Logf("list: %d requests of %d bytes", l.Totals().Requests, l.Totals().AnswerBytes)
+	assert.Equal(t, 10_001/page+1, l.Totals().Requests)
+}
