@@ -97,4 +97,3 @@ func TestFaultSweep(t *testing.T) {
 	t.Logf("%d faults, %d of the verbs failed", tried.Load(), failed.Load())
 	assert.Greater(t, int(tried.Load()), 500)
 }
-
