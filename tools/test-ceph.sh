@@ -30,7 +30,7 @@ trap 'for p in "${running[@]}"; do kill -TERM -- "-$p" || :; done 2>/dev/null; t
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-run() { go test -count=1 -p 1 -timeout 2h -v "$@" | grep --line-buffered -Ev '^(=== |    +--- PASS|PASS$)'; }
+run() { go test -count=1 -p 1 -timeout 2h -v "$@" | grep -a --line-buffered -Ev '^(=== |    +--- PASS|PASS$)'; }
 
 host() {
 	say "starting Ceph"
@@ -76,8 +76,8 @@ vm() {
 		[ -z "$(ls /sys/bus/rbd/devices; cat /sys/block/nbd*/pid 2>/dev/null; ls /run/cinderlib* 2>/dev/null)" ]
 		echo "nothing is left in the pools and on the host"
 		tools/ceph/down /mnt/ceph/cluster' 2>&1 | tee bin/vm/ceph.log |
-		grep --line-buffered -E '^=== RUN +TestFunctional/|^ *--- |^ +[a-z_]+_test.go:[0-9]+: |^(PASS|FAIL|panic)|left in|nothing is left|^vm: |^ceph |^ *Error'
-	if grep -E '^ *--- SKIP' bin/vm/ceph.log; then
+		grep -a --line-buffered -E '^=== RUN +TestFunctional/|^ *--- |^ +[a-z_]+_test.go:[0-9]+: |^(PASS|FAIL|panic)|left in|nothing is left|^vm: |^ceph |^ *Error'
+	if grep -a -E '^ *--- SKIP' bin/vm/ceph.log; then
 		echo "test-ceph: something was skipped" >&2
 		exit 1
 	fi

@@ -87,7 +87,7 @@ machines() {
 # One job; what is worth it is shown as it comes.
 job() { # NAME
 	set +e
-	run "$1" 2>&1 | tee "$logs/$1.log" | grep --line-buffered -E '^=== RUN +TestFunctional/|^ *--- |^ +[a-z_]+_test.go:[0-9]+: |^(PASS|FAIL|panic)|nothing is left|^vm: |^ *Error' | sed -u "s/^/[$1] /"
+	run "$1" 2>&1 | tee "$logs/$1.log" | grep -a --line-buffered -E '^=== RUN +TestFunctional/|^ *--- |^ +[a-z_]+_test.go:[0-9]+: |^(PASS|FAIL|panic)|nothing is left|^vm: |^ *Error' | sed -u "s/^/[$1] /"
 	return "${PIPESTATUS[0]}"
 }
 
@@ -112,7 +112,7 @@ for name in "${names[@]}"; do
 	set +m
 done
 while [ ${#running[@]} -gt 0 ]; do wait_one; done
-if grep -hE '^ *--- SKIP' "$logs"/*.log | grep -v Machine; then
+if grep -ahE '^ *--- SKIP' "$logs"/*.log | grep -v Machine; then
 	die "something was skipped"
 fi
 [ ${#failed[@]} = 0 ] || die "failed: ${failed[*]}"

@@ -415,12 +415,14 @@ func TestChild(t *testing.T) {
 	}
 }
 
+// write has the text reach the cluster: librbd keeps what is written until it is told.
 func write(t *testing.T, device, text string) {
 	t.Helper()
 	f, err := os.OpenFile(device, os.O_WRONLY, 0)
 	require.NoError(t, err)
 	_, err = f.WriteString(text)
 	require.NoError(t, err)
+	require.NoError(t, f.Sync())
 	require.NoError(t, f.Close())
 }
 
