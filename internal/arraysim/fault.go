@@ -25,7 +25,8 @@ const (
 	Status Kind = "status"
 	// Malformed takes effect, and answers with half of the answer.
 	Malformed Kind = "malformed"
-	// SlowAnswer takes effect at once, and answers after Delay.
+	// SlowAnswer takes effect at once, and answers after Delay if somebody still
+	// waits.
 	SlowAnswer Kind = "slow answer"
 	// SlowEffect takes effect after Delay, even if nobody waits for the answer.
 	SlowEffect Kind = "slow effect"
@@ -147,8 +148,9 @@ func (s *Server) troubled(ctx context.Context, r *Request, f *Fault) Answer {
 		return answer
 	case SlowAnswer:
 		answer := do()
-		s.wait(ctx, f.Delay)
-		return answer
+		if s.wait(ctx, f.Delay); ctx.Err() == nil {
+			return answer
+		}
 	case SlowEffect:
 		s.wait(context.WithoutCancel(ctx), f.Delay)
 		return do()

@@ -163,10 +163,23 @@ func (s *Server) mask(value any) any {
 	return value
 }
 
-// maskPassword takes away the client's own password, wherever it got to.
+// maskPassword takes away the client's own password, wherever it got to: as it is,
+// and as it is written in JSON and in a query.
 func (s *Server) maskPassword(text string) string {
-	if s.options.Password == "" {
+	password := s.options.Password
+	if password == "" {
 		return text
 	}
-	return strings.ReplaceAll(text, s.options.Password, secret.Mask)
+	for _, form := range []string{jsonForm(password), url.QueryEscape(password)} {
+		text = strings.ReplaceAll(text, form, secret.Mask)
+	}
+	return strings.ReplaceAll(text, password, secret.Mask)
+}
+
+func jsonForm(text string) string {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		return text
+	}
+	return string(quoted[1 : len(quoted)-1])
 }

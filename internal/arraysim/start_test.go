@@ -3,12 +3,14 @@
 package arraysim_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -75,6 +77,28 @@ func TestCertificate(t *testing.T) {
 func TestListenFails(t *testing.T) {
 	t.Parallel()
 	_, err := arraysim.NewServer(&toy{}, arraysim.Options{}).Listen(t.Context(), "127.0.0.1:no-port", tls.Certificate{})
+	require.Error(t, err)
+}
+
+// The end does not wait for connections that brought no request.
+func TestCloseWithUnusedConnection(t *testing.T) {
+	t.Parallel()
+	authority, err := arraysim.NewAuthority()
+	require.NoError(t, err)
+	certificate, err := authority.Issue("127.0.0.1")
+	require.NoError(t, err)
+	endpoint, err := arraysim.NewServer(&toy{}, arraysim.Options{}).Listen(t.Context(), "127.0.0.1:0", certificate)
+	require.NoError(t, err)
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(authority.PEM())
+	dialer := tls.Dialer{Config: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
+	conn, err := dialer.DialContext(t.Context(), "tcp", endpoint.Addr.String())
+	require.NoError(t, err)
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	require.NoError(t, endpoint.Close(ctx))
+	_, err = conn.Read(make([]byte, 1))
 	require.Error(t, err)
 }
 

@@ -110,12 +110,17 @@ func start(t *testing.T, o arraysim.Options) (*toy, *arraysim.Running) {
 	return a, arraysim.Start(t, a, o)
 }
 
-func send(ctx context.Context, t *testing.T, r *arraysim.Running, method, path, body string) answer {
+func request(ctx context.Context, t *testing.T, r *arraysim.Running, method, path, body string) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, method, r.URL+path, strings.NewReader(body))
 	require.NoError(t, err)
 	req.SetBasicAuth(user, password)
-	return do(r.Client(), req)
+	return req
+}
+
+func send(ctx context.Context, t *testing.T, r *arraysim.Running, method, path, body string) answer {
+	t.Helper()
+	return do(r.Client(), request(ctx, t, r, method, path, body))
 }
 
 func do(client *http.Client, req *http.Request) answer {

@@ -162,7 +162,7 @@ func (c *call) takeBack(refused *Error) *Error {
 // specially tells whether the request is under a special fault.
 func (c *call) specially(name string) bool { return c.special != nil && c.special.Name == name }
 
-// time is a point in time as the interface writes it.
+// timestamp is a point in time as the interface writes it.
 func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // MarshalJSON gives the state, secrets included.
@@ -214,6 +214,10 @@ func after[V any](last *int64, m map[int64]*V) {
 func (c *Cluster) Targets() []arraysim.Target {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.targets()
+}
+
+func (c *Cluster) targets() []arraysim.Target {
 	var targets []arraysim.Target
 	for _, id := range slices.Sorted(maps.Keys(c.state.Volumes)) {
 		if t, ok := c.state.target(&c.options, id); ok {
@@ -225,8 +229,10 @@ func (c *Cluster) Targets() []arraysim.Target {
 
 // Publish implements arraysim.Array.
 func (c *Cluster) Publish(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	var all error
-	for _, t := range c.Targets() {
+	for _, t := range c.targets() {
 		all = errors.Join(all, c.options.Data.Expose(ctx, t))
 	}
 	return all

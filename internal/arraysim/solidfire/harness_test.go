@@ -4,7 +4,6 @@ package solidfire_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -185,7 +184,7 @@ func stateOf(t *testing.T, c *solidfire.Cluster) string {
 // direct asks a cluster without a server.
 func direct(t *testing.T, c *solidfire.Cluster, method string, params any) object {
 	t.Helper()
-	text, err := c.Call(context.WithoutCancel(t.Context()), method, params)
+	text, err := c.Call(t.Context(), method, params)
 	require.NoError(t, err)
 	var result object
 	require.NoError(t, json.Unmarshal(text, &result))

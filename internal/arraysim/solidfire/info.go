@@ -39,6 +39,7 @@ func getAPI(c *call) (any, *Error) {
 	return map[string]any{"currentVersion": c.options.APIVersion, "supportedVersions": orEmpty(supported)}, nil
 }
 
+// getLimits has the names of the interface's reference, which no client confirms.
 func getLimits(c *call) (any, *Error) {
 	l := &c.options.Limits
 	return map[string]any{
@@ -67,7 +68,7 @@ func getLimits(c *call) (any, *Error) {
 		"volumeAccessGroupNameLengthMin":         1,
 		"volumeAccessGroupNameLengthMax":         l.GroupName,
 		"volumesPerVolumeAccessGroupCountMax":    l.VolumesPerGroup,
-		"initiatorsPerVolumeAccessGroupMax":      l.InitiatorsPerGroup,
+		"initiatorsPerVolumeAccessGroupCountMax": l.InitiatorsPerGroup,
 		"volumeAccessGroupsPerVolumeCountMax":    l.GroupsPerVolume,
 		"volumeAccessGroupsPerInitiatorCountMax": l.GroupsPerInitiator,
 		"initiatorNameLengthMax":                 l.InitiatorName,

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -212,10 +213,8 @@ func (p *params) choice(name string, of ...string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	for _, known := range of {
-		if s == known {
-			return s, true
-		}
+	if slices.Contains(of, s) {
+		return s, true
 	}
 	p.fail(refuse(unrecognizedEnum, "%s: %q is none of %s", name, s, strings.Join(of, ", ")))
 	return "", false
