@@ -5,6 +5,7 @@ package solidfire
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,8 +17,12 @@ import (
 	"github.com/gocinder/cinderlib/internal/arraysim/solidfire"
 )
 
-// verbs are what is done to an empty cluster, after what comes before it.
-var verbs = []struct{ name, before, run string }{
+// verb is done to an empty cluster, after what comes before it.
+type verb struct{ name, before, run string }
+
+func (v verb) connects() bool { return strings.ContainsAny(v.run, "!.") }
+
+var verbs = []verb{
 	{"create", "", "a+"},
 	{"create another", "a+", "b+"},
 	{"delete", "a+", "a-"},
@@ -58,6 +63,9 @@ func TestFaultSweep(t *testing.T) {
 	t.Run("with", func(t *testing.T) {
 		for name, options := range map[string]map[string]any{"CHAP": nil, "access groups": {"sf_enable_vag": true}} {
 			for _, v := range verbs {
+				if name != "CHAP" && !v.connects() {
+					continue // it is the same without
+				}
 				t.Run(name+", "+v.name, func(t *testing.T) {
 					t.Parallel()
 					l := newLab(t, solidfire.Options{}, options)
@@ -95,5 +103,5 @@ func TestFaultSweep(t *testing.T) {
 		}
 	})
 	t.Logf("%d faults, %d of the verbs failed", tried.Load(), failed.Load())
-	assert.Greater(t, int(tried.Load()), 500)
+	assert.Greater(t, int(tried.Load()), 400)
 }
