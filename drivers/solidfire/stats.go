@@ -21,19 +21,15 @@ func (d *Driver) Stats(ctx context.Context) (*drivers.Stats, error) {
 	if d.o.Calculation == "usedSpace" {
 		total, thin = c.MaxUsed, true
 	}
-	pool := drivers.PoolStats{
-		Name: d.env.Backend, Total: gib(total), Free: gib(max(0, total-c.Used)),
-		Provisioned: drivers.Unknown, Allocated: gib(c.Used),
-		ReservedPercentage: d.o.ReservedPercentage, MaxOverSubscription: d.ratio,
-		ThinProvisioning: thin, ThickProvisioning: !thin, MultiAttach: true, QoS: true,
-	}
-	if thin {
-		pool.Provisioned = gib(c.Provisioned)
-	}
 	compression, deduplication, thinness := c.efficiency()
 	return &drivers.Stats{
 		BackendName: d.env.Backend, VendorName: "SolidFire Inc", DriverVersion: Version, StorageProtocol: "iSCSI",
-		Pools: []drivers.PoolStats{pool},
+		Pools: []drivers.PoolStats{{
+			Name: d.env.Backend, Total: gib(total), Free: gib(max(0, total-c.Used)),
+			Provisioned: gib(c.Provisioned), Allocated: gib(c.Used),
+			ReservedPercentage: d.o.ReservedPercentage, MaxOverSubscription: d.ratio,
+			ThinProvisioning: thin, ThickProvisioning: !thin, MultiAttach: true, QoS: true,
+		}},
 		Extra: map[string]any{
 			"replication_enabled": false, "active_cluster_mvip": d.cluster.MVIP,
 			"compression_percent": compression, "deduplication_percent": deduplication, "thin_provision_percent": thinness,

@@ -43,7 +43,7 @@ func TestProgram(t *testing.T) {
 		stanza := string(text[:size])
 		assert.Contains(t, stanza, "backends:\n  - volume_backend_name: solidfire\n    volume_driver: cinder.volume.drivers.solidfire.SolidFireDriver\n    san_ip: \"127.0.0.1\"\n")
 		assert.Contains(t, stanza, `    san_password: "secret:\"x\""`+"\n")
-		assert.Contains(t, stanza, "driver_ssl_cert_verify: true\n")
+		assert.Contains(t, stanza, "driver_ssl_cert_path: ")
 		port := regexp.MustCompile(`sf_api_port: (\d+)`).FindStringSubmatch(stanza)
 		require.NotNil(t, port)
 

@@ -38,8 +38,8 @@ func solidfireStanza(s served) []string {
 		"san_password: " + strconv.Quote(s.password),
 		fmt.Sprintf("sf_api_port: %d", s.port),
 	}
-	if s.ca != "" {
-		lines = append(lines, "driver_ssl_cert_verify: true", "driver_ssl_cert_path: "+strconv.Quote(s.ca))
+	if s.ca == "" {
+		return append(lines, "driver_ssl_cert_verify: false")
 	}
-	return lines
+	return append(lines, "driver_ssl_cert_path: "+strconv.Quote(s.ca))
 }
