@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -43,12 +44,32 @@ func (j *job) attach(ctx context.Context) (*connector.Device, error) {
 	}
 	device, err := j.join(ctx, paths, daemon)
 	if err == nil {
+		err = j.protect(ctx, device, paths)
+	}
+	if err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		return nil, fault.Join(err, j.undo(ctx, paths))
 	}
 	return device, nil
+}
+
+// protect has the host refuse to write to a volume that is attached to be read, where
+// the array would not. A device that was there before may be written to by somebody: it
+// is made writable for one who wants to, and not the reverse.
+func (j *job) protect(ctx context.Context, device *connector.Device, paths []*path) error {
+	want := j.r.Info.Data.Common().AccessMode == connector.ReadOnly
+	have := scsi.Attr(j.host, "/sys/block/"+filepath.Base(device.Path)+"/ro") == "1"
+	before := slices.ContainsFunc(paths, func(p *path) bool { return p.diskBefore })
+	if want == have || want == before {
+		return nil
+	}
+	mode := "--setro"
+	if !want {
+		mode = "--setrw"
+	}
+	return j.host.AsRoot(ctx, "blockdev", mode, device.Path)
 }
 
 // undo takes back paths that work: the map first, if it is made of nothing else.

@@ -6,6 +6,9 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -194,4 +197,37 @@ func TestOrphans(t *testing.T) {
 	w.Remove("/proc/88")
 	_, err = w.conn.Attach(t.Context(), r)
 	require.NoError(t, err)
+}
+
+// TestReadOnlyOnTheHost: an array that lets a host write is not asked to when the
+// volume is attached to be read.
+func TestReadOnlyOnTheHost(t *testing.T) {
+	t.Parallel()
+	for portals := 1; portals < 3; portals++ {
+		w := newWorld(t)
+		_, r := w.volume(portals)
+		dataIn(r).Shared.AccessMode = connector.ReadOnly
+		ro := func(d *connector.Device) string {
+			text, _ := os.ReadFile(w.Path("/sys/block/" + filepath.Base(d.Path) + "/ro"))
+			return strings.TrimSpace(string(text))
+		}
+		d, err := w.conn.Attach(t.Context(), r)
+		require.NoError(t, err)
+		require.Equal(t, "1", ro(d))
+		again, err := w.conn.Attach(t.Context(), r)
+		require.NoError(t, err)
+		require.Equal(t, d, again)
+		require.Equal(t, "1", ro(d))
+		dataIn(r).Shared.AccessMode = connector.ReadWrite
+		_, err = w.conn.Attach(t.Context(), r)
+		require.NoError(t, err)
+		require.Equal(t, "0", ro(d), "somebody wants to write")
+		dataIn(r).Shared.AccessMode = connector.ReadOnly
+		_, err = w.conn.Attach(t.Context(), r)
+		require.NoError(t, err)
+		require.Equal(t, "0", ro(d), "and may go on")
+		r.Device = d
+		require.NoError(t, w.conn.Detach(t.Context(), r))
+		require.Empty(t, w.Left())
+	}
 }

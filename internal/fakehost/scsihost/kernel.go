@@ -9,12 +9,14 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/internal/hostfile"
 )
 
@@ -268,4 +270,23 @@ func (s *Sim) writeDevice(ctx context.Context, which, what string) error {
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
+}
+
+// blockdev makes a device read-only, or writable.
+func (s *Sim) blockdev(_ context.Context, args []string, _ []byte) connector.Result {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	if len(args) != 2 || args[0] != "--setro" && args[0] != "--setrw" {
+		return connector.Result{Code: 1, Stderr: []byte("blockdev: usage")}
+	}
+	folder := "/sys/block/" + path.Base(args[1])
+	if _, err := os.Stat(s.Path(folder)); err != nil {
+		return connector.Result{Code: 1, Stderr: []byte("blockdev: cannot open " + args[1])}
+	}
+	bit := "0"
+	if args[0] == "--setro" {
+		bit = "1"
+	}
+	s.Put(folder+"/ro", bit+"\n")
+	return connector.Result{}
 }

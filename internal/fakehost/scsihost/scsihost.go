@@ -82,6 +82,7 @@ func New(tb testing.TB) *Sim {
 	s.Handle("iscsiadm", s.iscsiadm)
 	s.Handle("multipath", s.multipath)
 	s.Handle("dmsetup", s.dmsetup)
+	s.Handle("blockdev", s.blockdev)
 	s.serve()
 	return s
 }
