@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 LINT := bin/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system test-mariadb test-vm test-ceph check fmt vet lint generate generated bench fuzz cover functional tidy clean
+.PHONY: help demo test test-system test-mariadb test-vm test-ceph test-arrays check fmt vet lint generate generated bench fuzz cover functional tidy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test-vm: ## LVM, LIO, iSCSI and multipath on a real kernel, in VMs; as root
 
 test-ceph: ## librbd, the driver rbd and its attachments on a real Ceph, also in a VM; as root
 	tools/test-ceph.sh
+
+test-arrays: ## the drivers of arrays on simulated ones, with real data, in a VM; as root
+	tools/test-arrays.sh
 
 check: fmt vet lint generated ## format, vet, lint, generated files current
 

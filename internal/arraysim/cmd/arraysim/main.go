@@ -11,6 +11,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -21,6 +22,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -29,6 +31,7 @@ import (
 	"time"
 
 	"github.com/gocinder/cinderlib/internal/arraysim"
+	"github.com/gocinder/cinderlib/internal/arraysim/targets"
 )
 
 // closeTimeout is how long the end waits for requests.
@@ -47,8 +50,8 @@ func main() {
 // kind is an array that the program can be.
 type kind struct {
 	// flags adds those that only this kind has, and gives what makes the array
-	// after they were read.
-	flags func(f *flag.FlagSet) func() (arraysim.Array, error)
+	// after they were read, with its data plane.
+	flags func(f *flag.FlagSet) func(arraysim.Data) (arraysim.Array, error)
 	// stanza gives the backend in a configuration, lines of YAML without indent.
 	stanza func(s served) []string
 }
@@ -64,7 +67,7 @@ var kinds = map[string]kind{"solidfire": {solidfireFlags, solidfireStanza}}
 
 // common are the flags of all kinds.
 type common struct {
-	listen, user, password, state, certificates string
+	listen, user, password, state, certificates, plane, data string
 }
 
 func run(ctx context.Context, args []string, out, trouble io.Writer) error {
@@ -84,6 +87,8 @@ func run(ctx context.Context, args []string, out, trouble io.Writer) error {
 	f.StringVar(&o.password, "password", "", "`password` of who may log in; made up if there is none")
 	f.StringVar(&o.state, "state", "", "`file` to take the array's state from, and to save it to at the end")
 	f.StringVar(&o.certificates, "cert-dir", "", "`folder` with the certificates, which are made if missing; ca.pem is the one to trust")
+	f.StringVar(&o.plane, "data-plane", "none", "`where` the data is: none, or lio: what the array maps is an iSCSI target of this machine's kernel, as root; a machine that has nothing to lose")
+	f.StringVar(&o.data, "data", "/var/tmp/arraysim", "`folder` of the data, for lio")
 	open := k.flags(f)
 	if err := f.Parse(args[1:]); err != nil {
 		return err
@@ -91,11 +96,28 @@ func run(ctx context.Context, args []string, out, trouble io.Writer) error {
 	if f.NArg() > 0 {
 		return fmt.Errorf("too many arguments: %q", f.Args())
 	}
-	array, err := open()
-	if err != nil {
-		return err
+	switch o.plane {
+	case "none":
+		return serve(ctx, o, arraysim.NoData{}, open, k, out)
+	case "lio":
+		plane, err := targets.New(o.data, targets.Options{Keep: o.state != "", Modprobe: modprobe})
+		if err != nil {
+			return err
+		}
+		err = serve(ctx, o, plane, open, k, out)
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		return errors.Join(err, plane.Close(closing))
 	}
-	return serve(ctx, o, array, k, out)
+	return fmt.Errorf("unknown data plane %q: there are none and lio", o.plane)
+}
+
+func modprobe(ctx context.Context, module string) error {
+	out, err := exec.CommandContext(ctx, "modprobe", module).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("modprobe %s: %w: %s", module, err, bytes.TrimSpace(out))
+	}
+	return nil
 }
 
 func helped(args []string) error {
@@ -105,7 +127,11 @@ func helped(args []string) error {
 	return nil
 }
 
-func serve(ctx context.Context, o common, array arraysim.Array, k kind, out io.Writer) (err error) {
+func serve(ctx context.Context, o common, data arraysim.Data, open func(arraysim.Data) (arraysim.Array, error), k kind, out io.Writer) (err error) {
+	array, err := open(data)
+	if err != nil {
+		return err
+	}
 	if o.state != "" {
 		if _, err := arraysim.Load(o.state, array); err != nil {
 			return err

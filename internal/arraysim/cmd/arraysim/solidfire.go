@@ -12,7 +12,7 @@ import (
 	"github.com/gocinder/cinderlib/internal/arraysim/solidfire"
 )
 
-func solidfireFlags(f *flag.FlagSet) func() (arraysim.Array, error) {
+func solidfireFlags(f *flag.FlagSet) func(arraysim.Data) (arraysim.Array, error) {
 	var o solidfire.Options
 	f.StringVar(&o.Name, "name", "lab", "`name` of the cluster")
 	f.StringVar(&o.APIVersion, "api", "10.0", "newest `version` of the interface")
@@ -23,8 +23,8 @@ func solidfireFlags(f *flag.FlagSet) func() (arraysim.Array, error) {
 	f.IntVar(&o.CreatingReads, "creating", 0, "how many lists show a new volume as creating")
 	f.StringVar(&o.FirstCloneError, "first-clone-error", "", "`error` of the first clone of every new volume: xSliceNotRegistered, xNotReadyForIO")
 	f.BoolVar(&o.BareAnswers, "bare", false, "answer with identifiers only, as older releases do")
-	return func() (arraysim.Array, error) {
-		o.MVIP = "127.0.0.1"
+	return func(data arraysim.Data) (arraysim.Array, error) {
+		o.MVIP, o.Data = "127.0.0.1", data
 		return solidfire.New(o)
 	}
 }
