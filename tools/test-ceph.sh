@@ -39,7 +39,7 @@ host() {
 	set +a
 	export CINDERLIB_CEPH_CONF=$CEPH_CONF CINDERLIB_CEPH_DIR=$dir/cluster
 	if [ -n "${BENCH:-}" ]; then
-		go test -p 1 -run '^$' -bench "$BENCH" -benchmem -benchtime 20x ./drivers/rbd
+		go test -p 1 -run '^$' -bench "$BENCH" -benchmem -benchtime 3x ./drivers/rbd
 		return
 	fi
 	say "librbd"

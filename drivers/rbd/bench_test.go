@@ -3,6 +3,7 @@
 package rbd
 
 import (
+	"fmt"
 	"os/exec"
 	"slices"
 	"testing"
@@ -26,63 +27,85 @@ func BenchmarkBesideProgram(b *testing.B) {
 	program := func(args ...string) error {
 		return exec.CommandContext(b.Context(), args[0], append([]string{"-n", "client.admin", "-c", confFile()}, args[1:]...)...).Run()
 	}
-	var v, clone *drivers.Volume
-	var s *drivers.Snapshot
+	const n = 10 // of each in turn: a deletion keeps the cluster busy for a while
+	var volumes, clones [n]*drivers.Volume
+	var snapshots [n]*drivers.Snapshot
 	ctx := b.Context()
+	bench := func(k int) string { return fmt.Sprintf("%s/bench-%d", name, k) }
 	ops := []struct {
 		name    string
-		before  func()
-		driver  func() error
-		program [][]string
+		driver  func(k int) error
+		program func(k int) [][]string
 	}{
 		{
-			"create", func() { v = &drivers.Volume{ID: uuid.NewString(), Size: 1} },
-			func() error { _, err := d.CreateVolume(ctx, v); return err },
-			[][]string{{"rbd", "create", "-s", "1G", name + "/bench"}},
+			"create",
+			func(k int) error {
+				volumes[k] = &drivers.Volume{ID: uuid.NewString(), Size: 1}
+				_, err := d.CreateVolume(ctx, volumes[k])
+				return err
+			},
+			func(k int) [][]string { return [][]string{{"rbd", "create", "-s", "1G", bench(k)}} },
 		},
 		{
-			"snapshot", func() { s = &drivers.Snapshot{ID: uuid.NewString(), VolumeID: v.ID, VolumeSize: 1} },
-			func() error { _, err := d.CreateSnapshot(ctx, s, v); return err },
-			[][]string{{"rbd", "snap", "create", name + "/bench@s"}, {"rbd", "snap", "protect", name + "/bench@s"}},
+			"snapshot",
+			func(k int) error {
+				snapshots[k] = &drivers.Snapshot{ID: uuid.NewString(), VolumeID: volumes[k].ID, VolumeSize: 1}
+				_, err := d.CreateSnapshot(ctx, snapshots[k], volumes[k])
+				return err
+			},
+			func(k int) [][]string {
+				return [][]string{{"rbd", "snap", "create", bench(k) + "@s"}, {"rbd", "snap", "protect", bench(k) + "@s"}}
+			},
 		},
 		{
-			"clone", func() { clone = &drivers.Volume{ID: uuid.NewString(), Size: 1} },
-			func() error { _, err := d.VolumeFromSnapshot(ctx, clone, s, v); return err },
-			[][]string{{"rbd", "clone", name + "/bench@s", name + "/clone"}},
+			"clone",
+			func(k int) error {
+				clones[k] = &drivers.Volume{ID: uuid.NewString(), Size: 1}
+				_, err := d.VolumeFromSnapshot(ctx, clones[k], snapshots[k], volumes[k])
+				return err
+			},
+			func(k int) [][]string { return [][]string{{"rbd", "clone", bench(k) + "@s", bench(k) + "-clone"}} },
 		},
 		{
-			"stats", func() {},
-			func() error { _, err := d.Stats(ctx); return err },
-			[][]string{{"ceph", "df", "-f", "json"}, {"ceph", "osd", "pool", "get-quota", name, "-f", "json"}},
+			"stats",
+			func(int) error { _, err := d.Stats(ctx); return err },
+			func(int) [][]string {
+				return [][]string{{"ceph", "df", "-f", "json"}, {"ceph", "osd", "pool", "get-quota", name, "-f", "json"}}
+			},
 		},
 		{
-			"delete a clone", func() {},
-			func() error { return d.DeleteVolume(ctx, clone) },
-			[][]string{{"rbd", "rm", "--no-progress", name + "/clone"}},
+			"delete a clone",
+			func(k int) error { return d.DeleteVolume(ctx, clones[k]) },
+			func(k int) [][]string { return [][]string{{"rbd", "rm", "--no-progress", bench(k) + "-clone"}} },
 		},
 		{
-			"delete a snapshot", func() {},
-			func() error { return d.DeleteSnapshot(ctx, s, v) },
-			[][]string{{"rbd", "snap", "unprotect", name + "/bench@s"}, {"rbd", "snap", "rm", "--no-progress", name + "/bench@s"}},
+			"delete a snapshot",
+			func(k int) error { return d.DeleteSnapshot(ctx, snapshots[k], volumes[k]) },
+			func(k int) [][]string {
+				return [][]string{{"rbd", "snap", "unprotect", bench(k) + "@s"}, {"rbd", "snap", "rm", "--no-progress", bench(k) + "@s"}}
+			},
 		},
 		{
-			"delete", func() {},
-			func() error { return d.DeleteVolume(ctx, v) },
-			[][]string{{"rbd", "rm", "--no-progress", name + "/bench"}},
+			"delete",
+			func(k int) error { return d.DeleteVolume(ctx, volumes[k]) },
+			func(k int) [][]string { return [][]string{{"rbd", "rm", "--no-progress", bench(k)}} },
 		},
 	}
 	ours, theirs := make([][]time.Duration, len(ops)), make([][]time.Duration, len(ops))
 	round := func() {
 		for i, op := range ops {
-			op.before()
-			start := time.Now()
-			require.NoError(b, op.driver(), op.name)
-			ours[i] = append(ours[i], time.Since(start))
-			start = time.Now()
-			for _, args := range op.program {
-				require.NoError(b, program(args...), op.name)
+			for k := range n {
+				start := time.Now()
+				require.NoError(b, op.driver(k), op.name)
+				ours[i] = append(ours[i], time.Since(start))
 			}
-			theirs[i] = append(theirs[i], time.Since(start))
+			for k := range n {
+				start := time.Now()
+				for _, args := range op.program(k) {
+					require.NoError(b, program(args...), op.name)
+				}
+				theirs[i] = append(theirs[i], time.Since(start))
+			}
 		}
 	}
 	round() // a new pool makes its placement groups
