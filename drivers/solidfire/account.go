@@ -59,12 +59,11 @@ func (d *Driver) accountByID(ctx context.Context, id int64) (*account, error) {
 // addAccount makes one. Another process may do the same at the same time.
 func (d *Driver) addAccount(ctx context.Context, name string) (*account, error) {
 	a := &account{Username: name, InitiatorSecret: newSecret()}
-	a.TargetSecret = a.InitiatorSecret
 	var added struct {
 		ID int64 `json:"accountID"`
 	}
 	err := d.call(ctx, addAccount, params{
-		"username": name, "initiatorSecret": a.InitiatorSecret.Reveal(), "targetSecret": a.TargetSecret.Reveal(), "attributes": params{},
+		"username": name, "initiatorSecret": a.InitiatorSecret.Reveal(), "targetSecret": a.InitiatorSecret.Reveal(), "attributes": params{},
 	}, &added)
 	if is(err, "xDuplicateUsername") || rest.Lost(err) && ctx.Err() == nil {
 		there, again := d.accountNamed(ctx, name)
@@ -90,6 +89,8 @@ func newSecret() drivers.Secret {
 	return drivers.Secret(text)
 }
 
-// chap is what a host logs in with: user and secret. The cluster asks hosts for the
+// auth is what a host logs in with, in Cinder's form. The cluster asks hosts for the
 // initiator's secret; Cinder's accounts have the same in both places.
-func (a *account) chap() (user string, secret drivers.Secret) { return a.Username, a.InitiatorSecret }
+func (a *account) auth() drivers.Secret {
+	return drivers.Secret("CHAP " + a.Username + " " + a.InitiatorSecret.Reveal())
+}

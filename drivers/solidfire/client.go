@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/gocinder/cinderlib/drivers"
-
 	"github.com/gocinder/cinderlib/internal/rest"
 )
 
@@ -71,7 +70,7 @@ func is(err error, names ...string) bool {
 // method is one of the cluster's, with the version of the API that has it.
 type method struct {
 	name, version string
-	reads         bool // or may be carried out twice
+	again         bool // it may be carried out twice
 }
 
 var (
@@ -112,11 +111,11 @@ func (d *Driver) call(ctx context.Context, m method, p params, into any) error {
 		Result json.RawMessage `json:"result"`
 	}
 	var wait time.Duration
-	if !m.reads {
+	if !m.again {
 		wait = grace
 	}
 	_, err := d.client.Do(ctx, rest.Request{
-		Operation: m.name, Method: http.MethodPost, Path: "json-rpc/" + m.version + "/", Again: m.reads, Grace: wait,
+		Operation: m.name, Method: http.MethodPost, Path: "json-rpc/" + m.version + "/", Again: m.again, Grace: wait,
 		Body: map[string]any{"method": m.name, "params": p},
 		Check: func(a *rest.Answer) error {
 			var refused struct {

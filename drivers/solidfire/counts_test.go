@@ -4,6 +4,7 @@ package solidfire
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"strconv"
 	"testing"
@@ -65,13 +66,14 @@ func TestCounts(t *testing.T) {
 }
 
 // TestManyVolumes: requests, and the bytes of their answers, do not grow with what the
-// cluster has, but for the list.
+// cluster has, but for the list. That a host connects takes the account, which names
+// its volumes: never more than two thousand.
 func TestManyVolumes(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("makes ten thousand volumes")
 	}
-	l := newLab(t, solidfire.Options{Limits: solidfire.Limits{Volumes: 20_000, VolumesPerAccount: 20_000}}, nil)
+	l := newLab(t, solidfire.Options{Limits: solidfire.Limits{Volumes: 20_000}}, nil)
 	d := l.open(t)
 	t.Cleanup(func() { assert.NoError(t, d.Close()) })
 	v := &drivers.Volume{ID: "11111111-2222-3333-4444-555555555555", Size: 1, ProjectID: "project"}
@@ -118,9 +120,16 @@ func TestManyVolumes(t *testing.T) {
 	assert.Equal(t, 10_001/page+1, l.Totals().Requests)
 }
 
-// fill gives the cluster more volumes, like the one that it has.
+// fill gives the cluster more volumes like the one that it has, in accounts of a
+// thousand.
 func (l *lab) fill(t *testing.T, n int) {
 	t.Helper()
+	accounts := make([]json.RawMessage, (n+999)/1000)
+	for i := range accounts {
+		var made struct{ AccountID json.RawMessage }
+		l.ask(t, "AddAccount", map[string]any{"username": fmt.Sprint("others-", i)}, &made)
+		accounts[i] = made.AccountID
+	}
 	text, err := json.Marshal(l.Array())
 	require.NoError(t, err)
 	var state struct {
@@ -132,12 +141,12 @@ func (l *lab) fill(t *testing.T, n int) {
 	require.NoError(t, json.Unmarshal(text, &all))
 	require.Len(t, state.Volumes, 1)
 	for _, one := range state.Volumes {
-		for range n {
+		for i := range n {
 			state.Last["volumeID"]++
 			id := strconv.FormatInt(state.Last["volumeID"], 10)
 			more := maps.Clone(one)
 			more["volumeID"], more["name"] = json.RawMessage(id), json.RawMessage(strconv.Quote("other-"+id))
-			more["attributes"] = json.RawMessage("{}")
+			more["attributes"], more["accountID"] = json.RawMessage("{}"), accounts[i/1000]
 			state.Volumes[id] = more
 		}
 		break

@@ -27,7 +27,7 @@ func (d *Driver) ListVolumes(ctx context.Context) ([]drivers.ExistingVolume, err
 			return nil, d.failed("list volumes of", d.o.Address, err)
 		}
 		for _, o := range some {
-			if o.Status == active || o.Status == creating {
+			if o.there() {
 				all = append(all, d.existing(&o))
 			}
 		}
@@ -63,9 +63,7 @@ func (d *Driver) manage(ctx context.Context, v *drivers.Volume, ref string) (*dr
 	if err != nil {
 		return nil, drivers.Errorf(drivers.ErrNotFound, "it is no volume's id on the cluster")
 	}
-	known := *v
-	known.ProviderID = ids{id, 0, d.cluster.UUID}.String()
-	o, err := d.find(ctx, &known)
+	o, err := d.byID(ctx, id)
 	if err != nil {
 		return nil, err
 	}

@@ -56,8 +56,8 @@ func (o *Options) account(project string) (string, error) {
 		project = prefix + "-" + project
 	}
 	const longest = 64 - 1 // of an account's name, less the _ of a second account
-	if project == "" || len(project) > longest {
-		return "", drivers.Errorf(drivers.ErrInvalid, "%q cannot be the name of an account: it has 1 to %d bytes", project, longest)
+	if project == "" || len(project) > longest || strings.ContainsAny(project, " \t\r\n") {
+		return "", drivers.Errorf(drivers.ErrInvalid, "%q cannot be the name of an account: it has 1 to %d bytes, none of them blank", project, longest)
 	}
 	return project, nil
 }

@@ -147,6 +147,46 @@ func TestAccounts(t *testing.T) {
 	assert.Equal(t, "CHAP second initiator-secr", u.ProviderAuth.Reveal())
 }
 
+// TestSecretChanged: the secret of an account is what it is when a host connects.
+func TestSecretChanged(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, solidfire.Options{}, nil)
+	d := l.open(t)
+	t.Cleanup(func() { assert.NoError(t, d.Close()) })
+	v := aVolume()
+	u, err := d.CreateVolume(t.Context(), v)
+	require.NoError(t, err)
+	u.Apply(v)
+	id, _ := parseIDs(v.ProviderID, d.cluster.UUID)
+	l.ask(t, "ModifyAccount", map[string]any{"accountID": id.second, "initiatorSecret": "another-secret"}, &struct{}{})
+	info, err := d.Connect(t.Context(), v, &drivers.Attachment{ID: "a", Host: host})
+	require.NoError(t, err)
+	l.login(t, info, host.Initiator)
+
+	// Somebody gave the volume to another account.
+	var other struct{ AccountID int64 }
+	l.ask(t, "AddAccount", map[string]any{"username": "another"}, &other)
+	l.ask(t, "ModifyVolume", map[string]any{"volumeID": id.first, "accountID": other.AccountID}, &struct{}{})
+	info, err = d.Connect(t.Context(), v, &drivers.Attachment{ID: "a", Host: host})
+	require.NoError(t, err)
+	l.login(t, info, host.Initiator)
+}
+
+// TestManageByID: what is adopted is what has the id, and nothing else.
+func TestManageByID(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, solidfire.Options{}, nil)
+	d := l.open(t)
+	t.Cleanup(func() { assert.NoError(t, d.Close()) })
+	v := aVolume()
+	_, err := d.CreateVolume(t.Context(), v)
+	require.NoError(t, err)
+	_, err = d.ManageVolume(t.Context(), v, "4711")
+	require.ErrorIs(t, err, drivers.ErrNotFound)
+	_, err = d.ManageVolume(t.Context(), v, "its name")
+	require.ErrorIs(t, err, drivers.ErrNotFound)
+}
+
 // TestFullAccount: a second account takes over.
 func TestFullAccount(t *testing.T) {
 	t.Parallel()

@@ -21,29 +21,27 @@ type cluster struct {
 type account struct {
 	ID              int64          `json:"accountID"`
 	Username        string         `json:"username"`
-	Status          string         `json:"status"`
 	InitiatorSecret drivers.Secret `json:"initiatorSecret"`
-	TargetSecret    drivers.Secret `json:"targetSecret"`
 	Volumes         []int64        `json:"volumes"` // deleted ones that are not purged, too
 }
 
 type volume struct {
-	ID           int64          `json:"volumeID"`
-	Name         string         `json:"name"`
-	AccountID    int64          `json:"accountID"`
-	Status       string         `json:"status"`
-	IQN          string         `json:"iqn"`
-	NAA          string         `json:"scsiNAADeviceID"`
-	EUI          string         `json:"scsiEUIDeviceID"`
-	TotalSize    int64          `json:"totalSize"`
-	Enable512e   bool           `json:"enable512e"`
-	QoS          *qos           `json:"qos"`
-	AccessGroups []int64        `json:"volumeAccessGroups"`
-	Pairs        []any          `json:"volumePairs"`
-	Attributes   map[string]any `json:"attributes"`
+	ID         int64          `json:"volumeID"`
+	Name       string         `json:"name"`
+	AccountID  int64          `json:"accountID"`
+	Status     string         `json:"status"`
+	IQN        string         `json:"iqn"`
+	TotalSize  int64          `json:"totalSize"`
+	Enable512e bool           `json:"enable512e"`
+	QoS        *qos           `json:"qos"`
+	Pairs      []any          `json:"volumePairs"`
+	Attributes map[string]any `json:"attributes"`
 }
 
 const active, creating = "active", "creating" // statuses of volumes
+
+// there is false for a deleted volume.
+func (v *volume) there() bool { return v.Status == active || v.Status == creating }
 
 func (v *volume) attribute(name string) string {
 	text, _ := v.Attributes[name].(string)
@@ -54,10 +52,9 @@ func (v *volume) attribute(name string) string {
 const uuidAttribute = "uuid"
 
 type snapshot struct {
-	ID        int64  `json:"snapshotID"`
-	VolumeID  int64  `json:"volumeID"`
-	Name      string `json:"name"`
-	TotalSize int64  `json:"totalSize"`
+	ID       int64  `json:"snapshotID"`
+	VolumeID int64  `json:"volumeID"`
+	Name     string `json:"name"`
 }
 
 type accessGroup struct {

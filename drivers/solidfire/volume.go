@@ -156,8 +156,7 @@ func (d *Driver) takeBack(ctx context.Context, v *drivers.Volume, id int64, err 
 func (d *Driver) update(o *volume, a *account) *drivers.VolumeUpdate {
 	id := ids{o.ID, o.AccountID, d.cluster.UUID}.String()
 	location := d.o.portal(d.cluster.SVIP) + " " + o.IQN + " 0"
-	user, secret := a.chap()
-	auth := drivers.Secret("CHAP " + user + " " + secret.Reveal())
+	auth := a.auth()
 	u := &drivers.VolumeUpdate{ProviderID: &id, ProviderLocation: &location, ProviderAuth: &auth}
 	if !o.Enable512e {
 		geometry := "4096 4096"
@@ -183,7 +182,7 @@ func (d *Driver) list(ctx context.Context, filter params) ([]volume, error) {
 func (d *Driver) named(ctx context.Context, v *drivers.Volume) ([]volume, error) {
 	all, err := d.list(ctx, params{"volumeName": d.name(v)})
 	return slices.DeleteFunc(all, func(o volume) bool {
-		return o.Name != d.name(v) || o.attribute(uuidAttribute) != v.NameID() || o.Status != active && o.Status != creating
+		return o.Name != d.name(v) || o.attribute(uuidAttribute) != v.NameID() || !o.there()
 	}), err
 }
 
@@ -191,16 +190,10 @@ func (d *Driver) named(ctx context.Context, v *drivers.Volume) ([]volume, error)
 // adopted keeps the name that it had, so it is looked for in its account.
 func (d *Driver) find(ctx context.Context, v *drivers.Volume) (*volume, error) {
 	if id, known := parseIDs(v.ProviderID, d.cluster.UUID); known {
-		have, err := d.list(ctx, params{"volumeIDs": []int64{id.first}})
-		if err != nil && !is(err, "xVolumeIDDoesNotExist") {
-			return nil, err
+		// If it is not there, it may have been made anew since the record was stored.
+		if o, err := d.byID(ctx, id.first); !gone(err) {
+			return o, err
 		}
-		for _, o := range have {
-			if o.ID == id.first && (o.Status == active || o.Status == creating) {
-				return &o, nil
-			}
-		}
-		// It may have been made anew since the record was stored.
 	}
 	have, err := d.named(ctx, v)
 	if err == nil && len(have) == 0 {
@@ -215,6 +208,20 @@ func (d *Driver) find(ctx context.Context, v *drivers.Volume) (*volume, error) {
 		return nil, drivers.Errorf(drivers.ErrInternal, "the cluster has %d volumes of this id, %d and %d among them", len(have), have[0].ID, have[1].ID)
 	}
 	return &have[0], nil
+}
+
+// byID finds what has an id of the cluster's.
+func (d *Driver) byID(ctx context.Context, id int64) (*volume, error) {
+	have, err := d.list(ctx, params{"volumeIDs": []int64{id}})
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range have {
+		if o.ID == id && o.there() {
+			return &o, nil
+		}
+	}
+	return nil, drivers.Errorf(drivers.ErrNotFound, "there is no volume %d on the cluster", id)
 }
 
 // adopted looks through the accounts of the volume's project.
