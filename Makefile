@@ -42,23 +42,23 @@ fmt:
 
 vet:
 	$(GO) vet ./...
-	cd tools && $(GO) vet ./...
+	cd tools/docgen && $(GO) vet ./...
 	CGO_ENABLED=0 $(GO) build . ./drivers/... ./connector/... ./persistence/...
 
 lint: $(LINT)
 	$(LINT) run
-	cd tools && ../$(LINT) run -c ../.golangci.yml ./...
+	cd tools/docgen && ../../$(LINT) run -c ../../.golangci.yml ./...
 
-$(LINT): tools/go.mod tools/go.sum
+$(LINT): tools/lint/go.mod tools/lint/go.sum
 	@echo "building golangci-lint: some minutes, once"
-	cd tools && $(GO) build -o ../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	cd tools/lint && $(GO) build -o ../../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 generate: ## write the generated pages and the code blocks of the documentation
-	cd tools && $(GO) run ./docgen -root ..
+	cd tools/docgen && $(GO) run .
 
 generated:
-	cd tools && $(GO) run ./docgen -root .. -check
-	cd tools && $(GO) test ./...
+	cd tools/docgen && $(GO) run . -check
+	cd tools/docgen && $(GO) test ./...
 
 bench: ## benchmarks with allocations; BENCH=regexp and PKGS choose; of all packages as root on MariaDB and Ceph, too
 	$(GO) test -p 1 -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)
@@ -77,9 +77,10 @@ cover: ## coverage of the tests
 functional: ## the functional suite; CL_FTEST_CFG chooses the backends
 	$(GO) test -count=1 -v ./functional/
 
-tidy: ## go.mod and go.sum of both modules
+tidy: ## go.mod and go.sum of the modules: the library's, and those of what checks it
 	$(GO) mod tidy
-	cd tools && $(GO) mod tidy
+	cd tools/docgen && $(GO) mod tidy
+	cd tools/lint && $(GO) mod tidy
 
 clean: ## what the targets left
 	rm -rf bin

@@ -13,7 +13,7 @@ say "installing, building"
 tools/vm/setup uml
 bin=$(mktemp -d)
 trap 'rm -rf "$bin"' EXIT
-go build -o "$bin/arraysim" ./internal/arraysim/cmd/arraysim
+go build -o "$bin/arraysim" ./tools/arraysim
 go test -c -o "$bin/functional.test" ./functional
 go test -c -o "$bin/targets.test" ./internal/arraysim/targets
 mkdir -p bin/vm

@@ -16,5 +16,5 @@
 //	// a client speaks to sim.URL and trusts sim.CAFile
 //	sim.Count("CreateVolume")
 //
-// The program is internal/arraysim/cmd/arraysim.
+// The program is tools/arraysim.
 package arraysim

@@ -4,7 +4,7 @@
 // backends that enabled_backends names, with those of their options that the
 // drivers know.
 //
-//	go run ./cinder-to-yaml [-go] [SRC [DST]]
+//	go run ./tools/cinder-to-yaml [-go] [SRC [DST]]
 //
 // It writes YAML for the functional suite, or with -go a program that sets the
 // backends up. SRC is /etc/cinder/cinder.conf and DST standard output where they

@@ -4,8 +4,8 @@
 // Markdown pages from compiled and tested code, and writes the pages that say
 // what the drivers have.
 //
-//	go run ./docgen -root ..         # write
-//	go run ./docgen -root .. -check  # only say what is not current
+//	go run .         # write
+//	go run . -check  # only say what is not current
 //
 // A Go block of a page stands behind a comment that names its source:
 //
@@ -33,7 +33,7 @@ import (
 )
 
 func main() {
-	root := flag.String("root", "..", "folder of the library")
+	root := flag.String("root", "../..", "folder of the library")
 	check := flag.Bool("check", false, "write nothing, and fail if a page is not current")
 	flag.Parse()
 	faults, err := run(*root, *check)

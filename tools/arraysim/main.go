@@ -4,7 +4,7 @@
 // SIGTERM, for programs that speak to one. It begins with telling, in YAML, what
 // to put into a configuration of the functional suite.
 //
-//	go run ./internal/arraysim/cmd/arraysim solidfire [FLAGS]
+//	go run ./tools/arraysim solidfire [FLAGS]
 //
 // It speaks TLS with a certificate of its own; with -cert-dir clients can verify
 // it. With -state the array is after a start what it was before the last end.
@@ -43,7 +43,7 @@ func main() {
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "arraysim:", err)
-		os.Exit(1) //nolint:forbidigo // this is a main package
+		os.Exit(1)
 	}
 }
 
