@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 LINT := bin/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system test-mariadb test-vm test-ceph test-arrays check fmt vet lint generate generated bench fuzz cover functional tidy clean
+.PHONY: help demo test test-system test-root test-mariadb test-vm test-ceph test-arrays check fmt vet lint generate generated bench fuzz cover functional tidy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,20 +20,23 @@ demo: ## run the main job on the embedded default: create, attach, snapshot, clo
 test: ## everything that needs no server, no root and no hardware, under the race detector
 	$(GO) test -race -timeout 20m $(PKGS)
 
-test-system: test-mariadb test-vm test-ceph ## what needs root, a real kernel, MariaDB, Ceph or Cinder: loop devices, reflinks, a full disk (Debian)
+test-system: ## what needs root, a real kernel, MariaDB, Ceph or Cinder: all that follows, two at a time (Debian 12)
 	tools/test-system.sh
+
+test-root: ## loop devices, reflinks, a full disk; what compares with Cinder; the hermetic tests as an ordinary user; as root
+	tools/test-root.sh
 
 test-mariadb: ## the database store on a real MariaDB, its server killed in every verb
 	tools/test-mariadb.sh
 
-test-vm: ## LVM, LIO, iSCSI and multipath on a real kernel, in VMs; as root
+test-vm: ## LVM, LIO, iSCSI and multipath on a real kernel, in VMs, and what test-arrays does; as root
 	tools/test-vm.sh
 
 test-ceph: ## librbd, the driver rbd and its attachments on a real Ceph, also in a VM; as root
 	tools/test-ceph.sh
 
 test-arrays: ## the drivers of arrays on simulated ones, with real data, in a VM; as root
-	tools/test-arrays.sh
+	tools/test-vm.sh arrays
 
 check: fmt vet lint generated ## format, vet, lint, generated files current
 

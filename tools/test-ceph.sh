@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # tools/test-ceph.sh [NAME...]
+# tools/test-ceph.sh --install
 #
 # The tests that need Ceph, each with a cluster of its own that ends with them. As root
-# on Debian they install what is missing; nothing is skipped. Without names all run:
+# on Debian they install what is missing, and --install does only that. Nothing is
+# skipped. Without names all run:
 #
 #   host  on this host: librbd and the driver, faults and kills at every call, daemons
 #         that stop, with clones of version 1; then librbd with those of version 2
@@ -17,16 +19,20 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { echo; echo "-- $(date +%T) $*"; }
+if [ "${1:-}" = --install ]; then exec tools/ceph/up --install; fi
 names=("$@")
 [ $# -gt 0 ] || names=(host vm)
 for name in "${names[@]}"; do
 	case $name in host | vm) ;; *) echo "test-ceph: there is no $name" >&2; exit 1 ;; esac
 done
+if [ ${#names[@]} -gt 1 ]; then # at the same time: the one waits for disks, the other computes
+	tools/ceph/up --install
+	tools/vm/setup uml
+	exec tools/lanes "host=tools/test-ceph.sh host" "vm=tools/test-ceph.sh vm"
+fi
 dir=$(mktemp -d "${TMPDIR:-/tmp}/ceph.XXXXXX")
 chmod 755 "$dir" # an ordinary user runs what is in it
-declare -A running=() # process groups by name
-# shellcheck disable=SC2154
-trap 'for p in "${running[@]}"; do kill -TERM -- "-$p" || :; done 2>/dev/null; tools/ceph/down --remove "$dir/cluster"; rm -rf "$dir"' EXIT
+trap 'tools/ceph/down --remove "$dir/cluster"; rm -rf "$dir"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
@@ -83,23 +89,7 @@ vm() {
 	fi
 }
 
-say "installing"
 tools/ceph/up --install
-[ "${names[*]}" = host ] || tools/vm/setup uml
-failed=()
-if [ ${#names[@]} = 1 ]; then
-	"${names[0]}"
-else # at the same time: the one waits for disks, the other computes
-	for name in "${names[@]}"; do
-		set -m # a group of its own: what ends this script ends it
-		"$name" > >(sed -u "s/^/[$name] /") 2>&1 &
-		running[$name]=$!
-		set +m
-	done
-	for name in "${!running[@]}"; do
-		wait "${running[$name]}" || failed+=("$name")
-		unset "running[$name]"
-	done
-fi
-[ ${#failed[@]} = 0 ] || { echo "test-ceph: failed: ${failed[*]}" >&2; exit 1; }
+[ "${names[0]}" = host ] || tools/vm/setup uml
+"${names[0]}"
 say "done"

@@ -3,7 +3,7 @@
 #
 # The tests that need a MariaDB, against one of their own on loopback, which ends
 # with them, and those that compare with Cinder itself. As root on Debian it
-# installs what is missing; nothing is skipped. CINDERLIB_MYSQL_SWEEP=all kills the
+# installs what is missing, and does only that with --install; nothing is skipped. CINDERLIB_MYSQL_SWEEP=all kills the
 # server at every step of a verb, not at every second one. BENCH=regexp runs
 # benchmarks instead.
 set -euo pipefail
@@ -11,15 +11,10 @@ cd "$(dirname "$0")/.."
 
 say() { echo; echo "-- $(date +%T) $*"; }
 
-missing=()
-command -v sqlite3 >/dev/null || missing+=(sqlite3)
-/usr/bin/python3 -c 'import eventlet, cinder.objects' 2>/dev/null || missing+=(python3-cinder)
-/usr/bin/python3 -c 'import pymysql' 2>/dev/null || missing+=(python3-pymysql)
-if [ ${#missing[@]} -gt 0 ] && [ -z "${BENCH:-}" ]; then
-	say "installing ${missing[*]}"
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
-fi
+packages=(mariadb-server-core mariadb-client-core sqlite3 python3-cinder python3-pymysql)
+[ -z "${BENCH:-}" ] || packages=("${packages[@]::2}")
+tools/install "${packages[@]}"
+[ "${1:-}" != --install ] || exit 0
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mariadb.XXXXXX")
 chmod 755 "$dir"

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # tools/test-vm.sh [NAME...]
+# tools/test-vm.sh --install
 #
 # The tests that need a kernel with LVM, LIO, iSCSI and multipath: in VMs of tools/vm,
-# two at a time. Without names all run:
+# two at a time. They install what they need; --install does only that. Without names
+# all run:
 #
 #   functional  the functional suite on LVM: thin, thick, and by two paths
 #   user        some of it on thin volumes, as an ordinary user: sudo takes a second here
@@ -12,6 +14,8 @@
 #   driver      those of the target and of the driver
 #   library     counts, data, lost exports, sweeps, trouble, stress (internal/vmtest)
 #   machines    array and host in two VMs
+#   arrays      the functional suite on simulated arrays (internal/arraysim), whose data
+#               is in iSCSI targets of the kernel
 #
 # CINDERLIB_VM_SWEEP=all has the sweeps take every step and not one in four, and runs
 # the driver's conformance suite, and the benchmark beside the bare programs, too. The
@@ -19,37 +23,46 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-say() { echo; echo "-- $(date +%T) $*"; }
 die() { echo "test-vm: $*" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || die "needs root"
 
+if [ "${1:-}" = --install ]; then exec tools/vm/setup uml; fi
 names=("$@")
-[ $# -gt 0 ] || names=(functional library connector driver user machines)
+[ $# -gt 0 ] || names=(functional library connector driver arrays user machines)
+if [ ${#names[@]} -gt 1 ]; then
+	tools/vm/setup uml
+	for name in "${names[@]}"; do jobs+=("$name=tools/test-vm.sh $name"); done
+	exec tools/lanes "${jobs[@]}"
+fi
+name=${names[0]}
+case $name in
+functional | user) packages=(functional) ;;
+connector) packages=(connector/iscsi) ;;
+driver) packages=(internal/lio drivers/lvm) ;;
+library | machines) packages=(internal/vmtest) ;;
+arrays) packages=(functional internal/arraysim/targets) ;;
+*) die "there is no $name" ;;
+esac
+tools/vm/setup uml
 bin=$(mktemp -d)
-logs=$PWD/bin/vm
-mkdir -p "$logs"
-declare -A running=() # names by process group
-# shellcheck disable=SC2154
-trap 'for p in "${!running[@]}"; do kill -TERM -- "-$p" || :; done 2>/dev/null; rm -rf "$bin"' EXIT
+trap 'rm -rf "$bin"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 chmod 755 "$bin"
-
-say "installing, building"
-tools/vm/setup uml
-for pkg in functional internal/vmtest internal/lio drivers/lvm connector/iscsi; do
-	go test -c -o "$bin/${pkg##*/}.test" "./$pkg"
+for p in "${packages[@]}"; do
+	go test -c -o "$bin/${p##*/}.test" "./$p"
 done
+[ "$name" != arrays ] || go build -o "$bin/arraysim" ./tools/arraysim
 
 # What runs in each VM, and its options.
 addresses='ip addr add 10.99.0.1/32 dev lo; ip addr add 10.99.1.1/32 dev lo'
 # shellcheck disable=SC2016 # for the shell in the VM
 left='[ -z "$(lvs --noheadings -o lv_name | grep -v -- -pool)$(ls -d /sys/kernel/config/target/iscsi/iqn.* /sys/class/iscsi_session/* /sys/block/sd* /etc/iscsi/nodes/* 2>/dev/null)$(dmsetup ls --target multipath | grep -v "^No devices")" ] && echo "nothing is left on the host"'
-run() { # NAME
+run() {
 	local vm=tools/vm/run conformance=VMConformance bench=none minutes=30 rc=0
 	[ "${CINDERLIB_VM_SWEEP:-}" != all ] || conformance=none bench=. minutes=60
 	export CI=${CI:-} CINDERLIB_VM=1 CINDERLIB_VM_SWEEP=${CINDERLIB_VM_SWEEP:-}
-	case $1 in
+	case $name in
 	functional) $vm -s -t 1800 -k 8G -k 10G -k 8G -- bash -c "
 		set -e -- \$VM_DISKS; vgcreate -q cinder-volumes \$1; vgcreate -q thick-volumes \$2; vgcreate -q multipath-volumes \$3
 		$addresses; export CL_FTEST_CFG=$PWD/functional/lvm-vm.yaml; cd functional
@@ -67,7 +80,7 @@ run() { # NAME
 		set -e; vgcreate -q cinder-volumes \$VM_DISKS; $addresses; cd /tmp
 		$bin/vmtest.test -test.v -test.timeout $((minutes - 2))m -test.skip 'Machine|Ceph' -test.bench $bench -test.benchtime 3x; $left" ;;
 	machines) machines ;;
-	*) die "there is no $1" ;;
+	arrays) arrays ;;
 	esac
 }
 
@@ -84,36 +97,36 @@ machines() {
 	return $rc
 }
 
-# One job; what is worth it is shown as it comes.
-job() { # NAME
-	set +e
-	run "$1" 2>&1 | tee "$logs/$1.log" | grep -a --line-buffered -E '^=== RUN +TestFunctional/|^ *--- |^ +[a-z_]+_test.go:[0-9]+: |^(PASS|FAIL|panic)|nothing is left|^vm: |^ *Error' | sed -u "s/^/[$1] /"
-	return "${PIPESTATUS[0]}"
+arrays() {
+	# shellcheck disable=SC2016 # for the shell in the VM
+	tools/vm/run -s -k 20G -t 1500 -- bash -c '
+		set -e
+		bin='"$bin"'
+		mkfs.ext4 -q $VM_DISKS; mkdir -p /mnt/arrays /tmp/arrays; mount $VM_DISKS /mnt/arrays
+		ip addr add 10.99.0.1/32 dev lo
+		(cd /tmp; TMPDIR=/mnt/arrays $bin/targets.test -test.v -test.run VM)
+		$bin/arraysim solidfire -listen 127.0.0.1:8443 -password of-the-simulated-array -cert-dir /tmp/arrays/certs \
+			-svip 10.99.0.1 -data-plane lio -data /mnt/arrays/solidfire -clone-hidden 1 -creating 1 >/tmp/arrays/solidfire.yaml &
+		array=$!
+		until [ -s /tmp/arrays/solidfire.yaml ]; do sleep 0.1; done
+		(cd functional; CL_FTEST_CFG=arrays.yaml $bin/functional.test -test.v -test.timeout 20m)
+		left() { [ -z "$2" ] || { echo "left $1: $2"; exit 1; }; }
+		left "on the host" "$(ls -d /sys/class/iscsi_session/* /sys/block/sd* /etc/iscsi/nodes/* 2>/dev/null)"
+		left "on the array" "$(ls /mnt/arrays/solidfire)"
+		kill $array; wait $array
+		left "in the kernel" "$(ls -d /sys/kernel/config/target/iscsi/iqn.* /sys/kernel/config/target/core/*_* 2>/dev/null)"
+		echo "nothing is left on the arrays and the host"'
 }
 
-failed=()
-wait_one() { # the first that ends
-	local pid rc=0 name
-	wait -n -p pid || rc=$?
-	name=${running[$pid]}
-	unset "running[$pid]"
-	if [ $rc = 0 ]; then say "$name passed"; else
-		say "$name FAILED; the end of $logs/$name.log:"
-		tail -n 60 "$logs/$name.log"
-		failed+=("$name")
-	fi
-}
-for name in "${names[@]}"; do
-	[ ${#running[@]} -lt 2 ] || wait_one
-	say "$name"
-	set -m # a group of its own: what ends this script ends the VMs
-	job "$name" &
-	running[$!]=$name
-	set +m
-done
-while [ ${#running[@]} -gt 0 ]; do wait_one; done
-if grep -ahE '^ *--- SKIP' "$logs"/*.log | grep -v Machine; then
+# What is worth it is shown as it comes.
+mkdir -p bin/vm
+log=bin/vm/$name.log rc=0
+run 2>&1 | tee "$log" | grep -a --line-buffered -E '^=== RUN +TestFunctional/|^ *--- |^ +[a-z_]+_test.go:[0-9]+: |^(PASS|FAIL|panic)|nothing is left|^left |^vm: |^ *Error' || rc=${PIPESTATUS[0]}
+if [ "$rc" != 0 ]; then
+	echo "the end of $log:"
+	tail -n 60 "$log"
+	exit "$rc"
+fi
+if grep -aE '^ *--- SKIP' "$log" | grep -v Machine; then
 	die "something was skipped"
 fi
-[ ${#failed[@]} = 0 ] || die "failed: ${failed[*]}"
-say "done"
