@@ -5,7 +5,8 @@
 // format of its configuration.
 //
 // Without a configuration it runs on two backends of the driver file, which need
-// no array (file.yaml). For one's own array:
+// no array (file.yaml). What needs no attaching also runs on simulated arrays
+// (arrays.yaml). For one's own array:
 //
 //	CL_FTEST_CFG=/etc/cinder/lvm.yaml go test -count=1 -v ./functional/
 //	CL_FTEST_CFG=/etc/cinder/cinder.conf go test -count=1 -v ./functional/

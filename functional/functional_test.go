@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // TestMain is also the start of the second process of
@@ -52,9 +53,20 @@ var tests = []struct {
 }
 
 func TestFunctional(t *testing.T) {
-	s := newSuite(t)
+	c, err := readConfig(os.LookupEnv)
+	require.NoError(t, err)
+	s := newSuite(t, c)
 	t.Run("test_list_supported_drivers", testListSupportedDrivers)
+	s.run(t, true)
+}
+
+// run runs the tests on all backends, those that attach too or not.
+func (s *suite) run(t *testing.T, attach bool) {
+	t.Helper()
 	for _, test := range tests {
+		if test.attaches && !attach {
+			continue
+		}
 		for _, b := range s.backends {
 			t.Run(test.name+"_on_"+b.ID(), func(t *testing.T) {
 				if test.attaches {

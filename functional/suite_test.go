@@ -41,13 +41,12 @@ type backend struct {
 
 // newSuite makes the library and all backends. What is wrong with one fails the
 // run before it touches any.
-func newSuite(t *testing.T) *suite {
+func newSuite(t *testing.T, c config) *suite {
 	t.Helper()
-	c, err := readConfig(os.LookupEnv)
-	require.NoError(t, err)
 	s := &suite{config: c, state: t.TempDir()}
 	options := map[string]any{"state_path": s.state}
 	maps.Copy(options, c.defaults)
+	var err error
 	s.lib, err = cinderlib.New(
 		cinderlib.WithConfig(options), // first: it sets all that it knows
 		cinderlib.WithRootHelper(c.rootHelper),

@@ -114,8 +114,9 @@ var arrows = map[room][]room{
 
 // besides are single packages that a room may import besides.
 var besides = map[room][]string{
-	root:       {"persistence/memory"},                        // the default store
-	functional: {"internal/cinderconf", "persistence/gormdb"}, // it reads cinder.conf files too; memory_db is one of its stores
+	root: {"persistence/memory"}, // the default store
+	// It reads cinder.conf files too; memory_db is one of its stores; it tries simulated arrays.
+	functional: {"internal/cinderconf", "persistence/gormdb", "internal/arraysim", "internal/arraysim/solidfire"},
 }
 
 // outside are packages that are not ours and have one place.
