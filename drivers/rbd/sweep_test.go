@@ -4,11 +4,9 @@ package rbd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,10 +20,11 @@ import (
 	"github.com/gocinder/cinderlib/drivers/rbd/internal/ceph"
 	"github.com/gocinder/cinderlib/drivers/rbd/internal/fakeceph"
 	"github.com/gocinder/cinderlib/drivers/rbd/internal/librbd"
+	"github.com/gocinder/cinderlib/internal/libtest"
 )
 
-// verb is one thing done to an empty pool, after what comes before it. Volumes are
-// called a, b, c.
+// verb is one thing done to an empty pool, after what comes before it, in words of
+// libtest.
 type verb struct {
 	name    string
 	options cinderlib.Options
@@ -33,9 +32,6 @@ type verb struct {
 	run     string
 }
 
-// What is done, in words of do: a+ makes the volume a, a- deletes it, a* makes a
-// snapshot of it, a/ deletes that, a>b makes b of a, a*>b of a's snapshot, a=
-// extends it, a< reverts it, ? asks for statistics.
 var verbs = []verb{
 	{name: "create", run: "a+"},
 	{name: "delete", before: "a+", run: "a-"},
@@ -54,58 +50,6 @@ var verbs = []verb{
 	{name: "delete a clone in the middle", before: "a+ a>b b>c", run: "b-"},
 	{name: "delete, with the trash", options: cinderlib.Options{"enable_deferred_deletion": true}, before: "a+ a>b a-", run: "b-"},
 	{name: "statistics", before: "a+", run: "?"},
-}
-
-// do does what words say.
-func (w *world) do(ctx context.Context, words string) error {
-	for word := range strings.FieldsSeq(words) {
-		if err := w.one(ctx, word); err != nil {
-			return fmt.Errorf("%s: %w", word, err)
-		}
-	}
-	return nil
-}
-
-func (w *world) one(ctx context.Context, word string) error {
-	if word == "?" {
-		_, err := w.b.RefreshStats(ctx)
-		return err
-	}
-	name, op := word[:1], word[1:]
-	if op == "+" {
-		_, err := w.b.CreateVolume(ctx, 1, cinderlib.WithName(name))
-		return err
-	}
-	v, err := w.volume(ctx, name)
-	if err != nil {
-		return err
-	}
-	switch op {
-	case "-":
-		return v.Delete(ctx)
-	case "=":
-		_, err := v.Extend(ctx, 2)
-		return err
-	case "*":
-		_, err := v.CreateSnapshot(ctx)
-		return err
-	}
-	if target, ok := strings.CutPrefix(op, ">"); ok {
-		_, err := v.Clone(ctx, cinderlib.WithName(target))
-		return err
-	}
-	s, err := w.snapshot(ctx, name)
-	if err != nil {
-		return err
-	}
-	switch op {
-	case "/":
-		return s.Delete(ctx)
-	case "<":
-		return v.Revert(ctx, s)
-	}
-	_, err = s.CreateVolume(ctx, cinderlib.WithName(strings.TrimPrefix(op, "*>")))
-	return err
 }
 
 // place is where a sweep takes place: a cluster that has a pool for it.
@@ -147,9 +91,9 @@ func dialReal(ctx context.Context) (ceph.Cluster, error) {
 
 // world opens one in a folder for a verb.
 func (at place) world(ctx context.Context, folder string, v verb) (*world, error) {
-	options := cinderlib.Options{"rbd_pool": at.name, "deferred_deletion_purge_interval": 3600}
+	options := cinderlib.Options{"volume_backend_name": "rbd", "volume_driver": "rbd", "rbd_pool": at.name, "deferred_deletion_purge_interval": 3600}
 	maps.Copy(options, v.options)
-	return openWorld(ctx, folder, "rbd", at.dial, options)
+	return openWorld(ctx, folder, at.dial, options)
 }
 
 // sweep has each call to the cluster of each verb go wrong, before and after it
@@ -163,12 +107,12 @@ func sweep(t *testing.T, at place, wrong func(t *testing.T, w *world, folder str
 		w, err := at.world(ctx, folder, v)
 		require.NoError(t, err)
 		fresh := func() {
-			require.NoError(t, w.do(ctx, v.before), v.name)
+			require.NoError(t, w.Do(ctx, v.before), v.name)
 		}
 		empty := func(where string) {
 			w.steps.plan(0, false, nil)
-			require.NoError(t, w.settle(ctx), where)
-			require.NoError(t, w.clear(ctx), where)
+			require.NoError(t, w.Settle(ctx), where)
+			require.NoError(t, w.Clear(ctx), where)
 			require.NoError(t, w.purge(ctx), where)
 			found, err := left(ctx, at.pool)
 			require.NoError(t, err)
@@ -176,7 +120,7 @@ func sweep(t *testing.T, at place, wrong func(t *testing.T, w *world, folder str
 		}
 		fresh()
 		w.steps.plan(0, false, nil)
-		require.NoError(t, w.do(ctx, v.run), v.name)
+		require.NoError(t, w.Do(ctx, v.run), v.name)
 		n := len(w.steps.counted())
 		empty(v.name)
 		for step := 1 + i%at.stride; step <= n; step += at.stride {
@@ -187,29 +131,15 @@ func sweep(t *testing.T, at place, wrong func(t *testing.T, w *world, folder str
 				tried++
 			}
 		}
-		require.NoError(t, w.lib.Close(ctx))
+		require.NoError(t, w.Lib.Close(ctx))
 	}
 	t.Logf("%d faults", tried)
-}
-
-// purge empties the trash, as the driver does in the background.
-func (w *world) purge(ctx context.Context) error {
-	d, _ := opened.Load(w.name)
-	driver := d.(*Driver) //nolint:forcetypeassert // init puts it there
-	return driver.do(ctx, "purge", "", func(p ceph.Pool) error {
-		for range 3 { // what stands on one another goes one after the other
-			if err := driver.purge(ctx, p); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 func injected(t *testing.T, w *world, _ string, v verb, step int, after bool) {
 	t.Helper()
 	w.steps.plan(step, after, func() error { return errInjected })
-	if err := w.do(t.Context(), v.run); err != nil {
+	if err := w.Do(t.Context(), v.run); err != nil {
 		require.ErrorIs(t, err, errInjected, "%s, step %d", v.name, step)
 	}
 }
@@ -230,34 +160,16 @@ func TestCephKillSweep(t *testing.T) {
 	at := realPlace(t)
 	sweep(t, at, func(t *testing.T, _ *world, folder string, v verb, step int, after bool) {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), os.Args[0])
-		cmd.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{folder, at.name, v.name, strconv.Itoa(step), strconv.FormatBool(after)}, "|"))
-		out, err := cmd.CombinedOutput()
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			status, ok := exit.Sys().(syscall.WaitStatus)
-			require.True(t, ok && status.Signaled() && status.Signal() == syscall.SIGKILL, "%s: %s", v.name, out)
-			return
-		}
-		require.NoError(t, err, string(out))
+		_, err := libtest.RunChild(t.Context(), strings.Join([]string{folder, at.name, v.name, strconv.Itoa(step), strconv.FormatBool(after)}, "|"))
+		require.NoError(t, err, v.name)
 	})
 }
 
-// childEnv has the program of a test be a process that is killed:
-// FOLDER|POOL|VERB|STEP|AFTER.
-const childEnv = "CINDERLIB_CEPH_CHILD"
+func TestMain(m *testing.M) { os.Exit(libtest.Main(m, killedInVerb)) }
 
-func TestMain(m *testing.M) {
-	if spec := os.Getenv(childEnv); spec != "" {
-		if err := killedInVerb(context.Background(), strings.Split(spec, "|")); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
-func killedInVerb(ctx context.Context, args []string) error {
+// killedInVerb is the process that is killed. Its job is FOLDER|POOL|VERB|STEP|AFTER.
+func killedInVerb(ctx context.Context, job string) error {
+	args := strings.Split(job, "|")
 	at := place{name: args[1], dial: dialReal}
 	step, err := strconv.Atoi(args[3])
 	if err != nil {
@@ -275,7 +187,7 @@ func killedInVerb(ctx context.Context, args []string) error {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		})
-		return w.do(ctx, v.run)
+		return w.Do(ctx, v.run)
 	}
 	return fmt.Errorf("no verb %s", args[2])
 }

@@ -3,15 +3,11 @@
 package solidfire
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -19,34 +15,27 @@ import (
 
 	"github.com/gocinder/cinderlib/internal/arraysim"
 	"github.com/gocinder/cinderlib/internal/arraysim/solidfire"
+	"github.com/gocinder/cinderlib/internal/libtest"
 )
 
-// childEnv has the program of a test be a process that is killed: its job in JSON.
-const childEnv = "CINDERLIB_SOLIDFIRE_CHILD"
-
+// job is what a process does that is killed.
 type job struct {
 	Folder, Words string
 	Options       map[string]any
 }
 
 func TestMain(m *testing.M) {
-	text := os.Getenv(childEnv)
-	if text == "" {
-		os.Exit(m.Run())
-	}
-	var j job
-	err := json.Unmarshal([]byte(text), &j)
-	if err == nil {
-		var w *world
-		if w, err = openWorld(context.Background(), j.Folder, j.Options); err == nil {
-			err = w.do(context.Background(), j.Words)
+	os.Exit(libtest.Main(m, func(ctx context.Context, text string) error {
+		var j job
+		if err := json.Unmarshal([]byte(text), &j); err != nil {
+			return err
 		}
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+		w, err := openWorld(ctx, j.Folder, j.Options)
+		if err != nil {
+			return err
+		}
+		return w.Do(ctx, j.Words)
+	}))
 }
 
 // TestKillSweep kills the process when each of its requests has come to the cluster,
@@ -72,19 +61,19 @@ func TestKillSweep(t *testing.T) {
 							where := fmt.Sprintf("%s, request %d, after it: %t", v.name, n+1, after)
 							w, err := openWorld(t.Context(), folder, l.options)
 							require.NoError(t, err)
-							require.NoError(t, w.do(t.Context(), v.before), where)
-							require.NoError(t, w.lib.Close(t.Context()))
+							require.NoError(t, w.Do(t.Context(), v.before), where)
+							require.NoError(t, w.Lib.Close(t.Context()))
 							reached = l.killed(t, job{folder, v.run, l.options}, n, after)
 							if reached {
 								kills.Add(1)
 							}
 							w, err = openWorld(t.Context(), folder, l.options)
 							require.NoError(t, err)
-							require.NoError(t, w.settle(t.Context()), where)
+							require.NoError(t, w.Settle(t.Context()), where)
 							l.requireAgreement(t, w, where)
-							require.NoError(t, w.clear(t.Context()), where)
+							require.NoError(t, w.Clear(t.Context()), where)
 							l.requireEmpty(t, where)
-							require.NoError(t, w.lib.Close(t.Context()))
+							require.NoError(t, w.Lib.Close(t.Context()))
 						}
 					}
 				})
@@ -104,34 +93,23 @@ func (l *lab) killed(t *testing.T, j job, request int, after bool) bool {
 	t.Helper()
 	text, err := json.Marshal(j)
 	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
-	var out bytes.Buffer
-	cmd.Stderr = &out
-	started, ended := make(chan struct{}), make(chan struct{})
+	ctx, kill := context.WithCancel(t.Context())
+	defer kill()
+	ended := make(chan struct{})
 	require.NoError(t, l.AddFault(arraysim.Fault{
 		Kind: arraysim.Custom, After: openRequests + request, Times: 1,
 		Hook: func(_ context.Context, _ *arraysim.Request, do func() arraysim.Answer) arraysim.Answer {
 			if after {
 				do()
 			}
-			<-started
-			_ = cmd.Process.Signal(syscall.SIGKILL)
+			kill()
 			<-ended
 			return arraysim.Answer{}
 		},
 	}))
 	defer l.ClearFaults()
-	require.NoError(t, cmd.Start())
-	close(started)
-	err = cmd.Wait()
+	killed, err := libtest.RunChild(ctx, string(text))
 	close(ended)
-	exit, ok := errors.AsType[*exec.ExitError](err)
-	if !ok {
-		require.NoError(t, err, out.String())
-		return false
-	}
-	status, ok := exit.Sys().(syscall.WaitStatus)
-	require.True(t, ok && status.Signaled() && status.Signal() == syscall.SIGKILL, "%v: %s", err, out.String())
-	return true
+	require.NoError(t, err)
+	return killed
 }

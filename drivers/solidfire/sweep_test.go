@@ -71,15 +71,15 @@ func TestFaultSweep(t *testing.T) {
 					l := newLab(t, solidfire.Options{}, options)
 					w, err := openWorld(t.Context(), t.TempDir(), l.options)
 					require.NoError(t, err)
-					t.Cleanup(func() { assert.NoError(t, w.lib.Close(context.WithoutCancel(t.Context()))) })
+					t.Cleanup(func() { assert.NoError(t, w.Lib.Close(context.WithoutCancel(t.Context()))) })
 					for n, reached := 0, true; reached; n++ {
 						for kind, f := range trouble {
 							where := fmt.Sprintf("%s, request %d, %s", v.name, n+1, kind)
-							require.NoError(t, w.do(t.Context(), v.before), where)
+							require.NoError(t, w.Do(t.Context(), v.before), where)
 							l.Reset()
 							f.After, f.Times = n, 1
 							require.NoError(t, l.AddFault(f))
-							err := w.do(t.Context(), v.run)
+							err := w.Do(t.Context(), v.run)
 							reached = l.Totals().Requests > n
 							l.ClearFaults()
 							if reached {
@@ -92,9 +92,9 @@ func TestFaultSweep(t *testing.T) {
 								require.NotContains(t, err.Error(), password, where)
 							}
 							where = fmt.Sprintf("%s: %v", where, err)
-							require.NoError(t, w.settle(t.Context()), where)
+							require.NoError(t, w.Settle(t.Context()), where)
 							l.requireAgreement(t, w, where)
-							require.NoError(t, w.clear(t.Context()), where)
+							require.NoError(t, w.Clear(t.Context()), where)
 							l.requireEmpty(t, where)
 						}
 					}
