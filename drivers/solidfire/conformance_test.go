@@ -95,6 +95,7 @@ func (l *lab) login(t testing.TB, info *connector.ConnInfo, initiator string) *a
 	require.Equal(t, "CHAP", d.AuthMethod)
 	disk, err := l.data.Login(d.TargetIQN, initiator, d.AuthUsername, d.AuthPassword.Reveal(), d.TargetLUN)
 	require.NoError(t, err)
+	require.Equal(t, []string{"naa." + disk.NAA}, d.Shared.DeviceWWIDs)
 	return disk
 }
 

@@ -73,7 +73,7 @@ func (d *Driver) connect(ctx context.Context, v *drivers.Volume, a *drivers.Atta
 	portal, discard, encrypted := d.o.portal(d.cluster.SVIP), true, false
 	data := &connector.ISCSIData{
 		TargetPortal: portal, TargetIQN: iqn, AuthMethod: auth[0], AuthUsername: auth[1], AuthPassword: connector.Secret(auth[2]),
-		Shared: connector.Common{VolumeID: v.ID, AccessMode: a.Mode, Discard: &discard, Encrypted: &encrypted},
+		Shared: connector.Common{VolumeID: v.ID, AccessMode: a.Mode, Discard: &discard, Encrypted: &encrypted, DeviceWWIDs: d.cluster.wwid(id.first)},
 	}
 	if a.Host.Multipath {
 		data.TargetPortals, data.TargetIQNs, data.TargetLUNs = []string{portal}, []string{iqn}, []int{0}

@@ -3,6 +3,7 @@
 package solidfire
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -13,9 +14,19 @@ import (
 // units (bytes, IOPS) are those of the Element API.
 
 type cluster struct {
-	UUID string `json:"uuid"`
-	SVIP string `json:"svip"`
-	MVIP string `json:"mvip"`
+	UUID     string `json:"uuid"`
+	UniqueID string `json:"uniqueID"`
+	SVIP     string `json:"svip"`
+	MVIP     string `json:"mvip"`
+}
+
+// wwid is what hosts know a volume's disk by: NetApp's prefix, the four letters of the
+// cluster's unique id and the volume's id, in hexadecimal digits.
+func (c *cluster) wwid(volume int64) []string {
+	if len(c.UniqueID) != 4 {
+		return nil
+	}
+	return []string{fmt.Sprintf("naa.6f47acc100000000%x%08x", c.UniqueID, volume)}
 }
 
 type account struct {
