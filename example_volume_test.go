@@ -170,6 +170,25 @@ func ExampleSnapshot_CreateVolume() {
 	// true
 }
 
+func ExampleVolume_Retype() {
+	ctx := context.Background()
+	_, backend, done := newExample(ctx)
+	defer done()
+	volume, err := backend.CreateVolume(ctx, 1, cinderlib.WithExtraSpecs(map[string]string{"tier": "silver"}))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	qos := map[string]string{"minIOPS": "500", "maxIOPS": "1000", "burstIOPS": "1000"}
+	if backend.Capabilities().Retype {
+		if err := volume.Retype(ctx, cinderlib.WithQoSSpecs(qos)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println(volume.ExtraSpecs(), volume.QoSSpecs())
+	// Output: map[tier:silver] map[burstIOPS:1000 maxIOPS:1000 minIOPS:500]
+}
+
 func ExampleVolume_Revert() {
 	ctx := context.Background()
 	_, backend, done := newExample(ctx)

@@ -177,7 +177,7 @@ func join(errs ...error) error { return fault.Join(errs...) }
 func usable(v *drivers.Volume) error {
 	switch v.Status {
 	case drivers.StatusCreating, drivers.StatusDeleting, drivers.StatusErrorDeleting,
-		drivers.StatusDeleted, drivers.StatusReverting, drivers.StatusExtending, drivers.StatusManaging:
+		drivers.StatusDeleted, drivers.StatusReverting, drivers.StatusRetyping, drivers.StatusExtending, drivers.StatusManaging:
 		return errorf(ErrPrecondition, "the volume has status %s; Backend.Recover settles what was cut off", v.Status)
 	case drivers.StatusError:
 		if v.PreviousStatus == drivers.StatusCreating {

@@ -365,7 +365,7 @@ func TestManage(t *testing.T) {
 	_, err = noop.ManageableVolumes(ctx)
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	assert.Equal(t, drivers.Capabilities{}, noop.Capabilities())
-	assert.Equal(t, drivers.Capabilities{Revert: true, Manage: true}, b.Capabilities())
+	assert.Equal(t, drivers.Capabilities{Revert: true, Retype: true, Manage: true}, b.Capabilities())
 }
 
 func TestSetPersistenceMoves(t *testing.T) {

@@ -21,6 +21,9 @@ type SnapshotOption interface{ applySnapshot(*snapshotParams) }
 // UpdateOption is an option of Volume.Update and Snapshot.Update.
 type UpdateOption interface{ applyUpdate(*updateParams) }
 
+// RetypeOption is an option of Volume.Retype.
+type RetypeOption interface{ applyRetype(*typeParams) }
+
 // ConnectOption is an option of Volume.Connect, Volume.Attach and
 // Connection.Update.
 type ConnectOption interface{ applyConnect(*connectParams) }
@@ -47,14 +50,26 @@ type LabelOption interface {
 	UpdateOption
 }
 
+// TypeOption is valid where a volume is made or retyped.
+type TypeOption interface {
+	VolumeOption
+	RetypeOption
+}
+
+// typeParams are nil where they were not given.
+type typeParams struct {
+	extraSpecs map[string]string
+	qos        *drivers.QoSSpecs
+}
+
 type volumeParams struct {
+	typeParams
+
 	id               string
 	name             *string
 	description      *string
 	metadata         map[string]string
 	adminMetadata    map[string]string
-	extraSpecs       map[string]string
-	qos              *drivers.QoSSpecs
 	bootable         *bool
 	multiAttach      *bool
 	availabilityZone *string
@@ -167,16 +182,22 @@ func WithMultiAttach(on bool) VolumeOption {
 	return volumeOption(func(p *volumeParams) { p.multiAttach = &on })
 }
 
-// WithExtraSpecs sets the driver's extra specs.
-func WithExtraSpecs(specs map[string]string) VolumeOption {
+type typeOption func(*typeParams)
+
+func (o typeOption) applyCreate(p *volumeParams) { o(&p.typeParams) }
+func (o typeOption) applyCopy(p *volumeParams)   { o(&p.typeParams) }
+func (o typeOption) applyRetype(p *typeParams)   { o(p) }
+
+// WithExtraSpecs sets the driver's extra specs, all of them.
+func WithExtraSpecs(specs map[string]string) TypeOption {
 	specs = copied(specs)
-	return volumeOption(func(p *volumeParams) { p.extraSpecs = specs })
+	return typeOption(func(p *typeParams) { p.extraSpecs = specs })
 }
 
 // WithQoSSpecs sets the quality of service, enforced by the array.
-func WithQoSSpecs(specs map[string]string) VolumeOption {
+func WithQoSSpecs(specs map[string]string) TypeOption {
 	q := &drivers.QoSSpecs{Consumer: "back-end", Specs: copied(specs)}
-	return volumeOption(func(p *volumeParams) { p.qos = q })
+	return typeOption(func(p *typeParams) { p.qos = q })
 }
 
 type stateOption struct {

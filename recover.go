@@ -30,7 +30,8 @@ type Recovery struct {
 //
 // A volume or snapshot that was being made, or could not be made, is removed
 // from the array and the store. A deletion is finished. A volume that was being
-// extended gets the size the array says. A revert is done again. A connection
+// extended gets the size the array says. A revert is done again, a retype is taken
+// back. A connection
 // that was being made is taken back: from this host, then from the array; one
 // that was being attached to this host stays connected without a device. A
 // disconnect is finished. A connection that is half attached on another host is
@@ -101,7 +102,7 @@ func (r *recovery) run(ctx context.Context) error {
 func transitional(v *drivers.Volume) bool {
 	switch v.Status {
 	case drivers.StatusCreating, drivers.StatusDeleting, drivers.StatusErrorDeleting,
-		drivers.StatusExtending, drivers.StatusReverting, drivers.StatusManaging:
+		drivers.StatusExtending, drivers.StatusReverting, drivers.StatusRetyping, drivers.StatusManaging:
 		return true
 	case drivers.StatusError:
 		return v.PreviousStatus != ""
@@ -154,6 +155,9 @@ func (r *recovery) volume(ctx context.Context, id string) (string, error) {
 		return v.Status(), err
 	case drivers.StatusReverting:
 		return r.revert(ctx, v, rec)
+	case drivers.StatusRetyping:
+		err := v.retypedBack(ctx, r.b, rec)
+		return v.Status(), err
 	case drivers.StatusManaging:
 		return r.manage(ctx, v, rec)
 	case drivers.StatusError:

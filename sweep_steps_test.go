@@ -154,6 +154,29 @@ func (d *sweepDriver) RevertToSnapshot(ctx context.Context, v *drivers.Volume, s
 	return d.steps.do("driver.RevertToSnapshot", func() error { return d.d.(drivers.Reverter).RevertToSnapshot(ctx, v, s) })
 }
 
+// RetypeVolume keeps the type in a file.
+func (d *sweepDriver) RetypeVolume(ctx context.Context, v *drivers.Volume, t *drivers.VolumeType) (u *drivers.VolumeUpdate, err error) {
+	err = d.steps.do("driver.RetypeVolume", func() error {
+		if u, err = d.d.(drivers.Retyper).RetypeVolume(ctx, v, t); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(d.dir, "type-"+v.ID), []byte(asked(t)), 0o600)
+	})
+	return u, err
+}
+
+// asked is what a type asks for.
+func asked(t *drivers.VolumeType) string {
+	if t == nil {
+		return "nothing"
+	}
+	text := fmt.Sprint(t.ExtraSpecs)
+	if t.QoS != nil {
+		text += fmt.Sprint(t.QoS.Specs)
+	}
+	return text
+}
+
 func (d *sweepDriver) ListVolumes(ctx context.Context) (l []drivers.ExistingVolume, err error) {
 	err = d.steps.do("driver.ListVolumes", func() error { l, err = d.d.(drivers.Manager).ListVolumes(ctx); return err })
 	return l, err

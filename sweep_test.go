@@ -237,6 +237,9 @@ var verbs = []struct {
 		}
 		return v.Revert(ctx, snapshots[0])
 	})},
+	{"retype", nil, onVolume(heldID, func(ctx context.Context, v *cinderlib.Volume) error {
+		return v.Retype(ctx, cinderlib.WithExtraSpecs(map[string]string{"tier": "gold"}), cinderlib.WithQoSSpecs(map[string]string{"maxIOPS": "500"}))
+	})},
 	{"connect", nil, onVolume(freeID, func(ctx context.Context, v *cinderlib.Volume) error {
 		return only(v.Connect(ctx, elsewhere, cinderlib.WithID(newOne)))
 	})},
@@ -320,6 +323,11 @@ func (w *world) settled(t *testing.T, unmanaged bool) {
 		info, err := os.Stat(w.file(v.ID))
 		if assert.NoError(t, err, "volume %s with status %s is not on the array", v.ID, v.Status) {
 			assert.Equal(t, int64(v.Size)<<30, info.Size(), "size of volume %s", v.ID)
+		}
+		if text, err := os.ReadFile(filepath.Join(w.dir, "type-"+v.ID)); err == nil {
+			assert.Equal(t, string(text), asked(v.VolumeType), "type of volume %s", v.ID)
+		} else {
+			assert.Equal(t, "nothing", asked(v.VolumeType), "type of volume %s", v.ID)
 		}
 		connections, err := store.Connections(ctx, persistence.ConnectionFilter{VolumeID: v.ID})
 		require.NoError(t, err)

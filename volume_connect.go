@@ -329,11 +329,15 @@ func (v *Volume) unmap(ctx context.Context, b *Backend, vol *drivers.Volume, rec
 		}
 	}
 	return settle(ctx, func(ctx context.Context) error {
-		if others > 0 || vol.Status != drivers.StatusInUse {
+		free := *vol
+		switch {
+		case others == 0 && vol.Status == drivers.StatusInUse:
+			free.Status = drivers.StatusAvailable
+		case others == 0 && vol.PreviousStatus == drivers.StatusInUse: // a verb was cut off
+			free.PreviousStatus = drivers.StatusAvailable
+		default:
 			return store.Write(ctx, persistence.Delete(rec))
 		}
-		free := *vol
-		free.Status = drivers.StatusAvailable
 		return v.write(ctx, vol, &free, persistence.Delete(rec))
 	})
 }

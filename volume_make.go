@@ -240,10 +240,7 @@ func (b *Backend) newRecord(ctx context.Context, p volumeParams, src *Volume, sn
 		rec.VolumeTypeID = rec.ID
 	}
 	err = join(checkLabels(&rec.Name, &rec.Description), checkLine("availability zone", rec.AvailabilityZone),
-		checkMap("metadata", p.metadata), checkMap("admin metadata", p.adminMetadata), checkMap("extra specs", p.extraSpecs))
-	if p.qos != nil {
-		err = join(err, checkMap("QoS specs", p.qos.Specs))
-	}
+		checkMap("metadata", p.metadata), checkMap("admin metadata", p.adminMetadata), p.check())
 	return rec, err
 }
 

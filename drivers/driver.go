@@ -122,6 +122,17 @@ type Reverter interface {
 	RevertToSnapshot(ctx context.Context, v *Volume, s *Snapshot) error
 }
 
+// Retyper is for arrays that can change what the extra specs and the quality of
+// service of a volume ask for, while hosts use it.
+type Retyper interface {
+	// RetypeVolume gives v, whose record has the type it was made with or given
+	// last, what the type t asks for; nil is none. Repeating it is safe. What was
+	// cut off is taken back by another call, with the type of the record.
+	// errors.ErrUnsupported, ErrInvalid: it cannot be changed to that, and nothing
+	// was.
+	RetypeVolume(ctx context.Context, v *Volume, t *VolumeType) (*VolumeUpdate, error)
+}
+
 // Manager is for arrays that can list what they hold and take over volumes that
 // the library did not make.
 type Manager interface {

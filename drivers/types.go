@@ -24,6 +24,7 @@ const (
 	StatusAvailable     = "available"
 	StatusInUse         = "in-use"
 	StatusExtending     = "extending"
+	StatusRetyping      = "retyping"
 	StatusReverting     = "reverting" // volumes
 	StatusRestoring     = "restoring" // the snapshot that a volume is being reverted to
 	StatusManaging      = "managing"

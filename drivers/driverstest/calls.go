@@ -165,6 +165,12 @@ func (c calls) RevertToSnapshot(ctx context.Context, v *drivers.Volume, s *drive
 	return c.check(ctx, "RevertToSnapshot", func() error { return c.d.(drivers.Reverter).RevertToSnapshot(ctx, v, s) }, volumeRecord(v), snapshotRecord(s))
 }
 
+// RetypeVolume is only called of a driver that is a Retyper.
+func (c calls) RetypeVolume(ctx context.Context, v *drivers.Volume, t *drivers.VolumeType) (*drivers.VolumeUpdate, error) {
+	c.t.Helper()
+	return result(ctx, c, "RetypeVolume", func() (*drivers.VolumeUpdate, error) { return c.d.(drivers.Retyper).RetypeVolume(ctx, v, t) }, volumeRecord(v))
+}
+
 // The following are only called of a driver that is a Manager.
 
 func (c calls) ListVolumes(ctx context.Context) (list []drivers.ExistingVolume, err error) {

@@ -100,6 +100,7 @@ func checks() []check {
 		{"Close", testClose},
 		{"Revert", testRevert},
 		{"RevertGrown", testRevertGrown},
+		{"Retype", testRetype},
 		{"Manage", testManage},
 		{"ManageForeign", testManageForeign},
 	}

@@ -29,6 +29,7 @@ type full struct{ driver }
 
 var (
 	_ drivers.Reverter = full{}
+	_ drivers.Retyper  = full{}
 	_ drivers.Manager  = full{}
 )
 
@@ -428,6 +429,33 @@ func (f full) RevertToSnapshot(ctx context.Context, v *drivers.Volume, s *driver
 		o.size -= 512
 	}
 	return nil
+}
+
+func (f full) RetypeVolume(ctx context.Context, v *drivers.Volume, t *drivers.VolumeType) (*drivers.VolumeUpdate, error) {
+	leave, err := f.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if f.is("claims only") {
+		return nil, fmt.Errorf("retype: %w", errors.ErrUnsupported)
+	}
+	o := f.volumes[f.name(v)]
+	if o == nil {
+		return nil, f.missing("volume")
+	}
+	asked := "nothing"
+	if t != nil {
+		asked = fmt.Sprint(t.ExtraSpecs)
+	}
+	if o.asked == asked && f.is("retype once") {
+		return nil, drivers.Errorf(drivers.ErrExists, "it has that")
+	}
+	o.asked = asked
+	if f.is("retype empties") {
+		clear(o.pages)
+	}
+	return nil, nil
 }
 
 func (f full) ListVolumes(ctx context.Context) ([]drivers.ExistingVolume, error) {

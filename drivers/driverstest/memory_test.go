@@ -31,6 +31,7 @@ type memory struct {
 type object struct {
 	size    int64
 	pages   map[int64][]byte // by offset
+	asked   string           // of its type
 	access  map[string]bool  // by initiator
 	secret  string
 	lun     int

@@ -20,6 +20,13 @@ func (s *suite) needReverter() {
 	}
 }
 
+func (s *suite) needRetyper() {
+	s.Helper()
+	if !drivers.CapabilitiesOf(s.d).Retype {
+		s.Skip("the driver is no drivers.Retyper")
+	}
+}
+
 func (s *suite) needManager() {
 	s.Helper()
 	if !drivers.CapabilitiesOf(s.d).Manage {
@@ -74,6 +81,39 @@ func testRevertGrown(s *suite) {
 	if s.hasData() {
 		s.use(v, func(d Data) { s.read(d, 1, 1) })
 	}
+}
+
+// A volume has a type that no driver knows anything of, another one, and none, as often
+// as it takes.
+func testRetype(s *suite) {
+	s.needRetyper()
+	v := s.created(1)
+	s.fill(v, 1)
+	typed := func(specs map[string]string) *drivers.VolumeType {
+		return &drivers.VolumeType{ID: v.ID, Name: v.ID, IsPublic: true, ExtraSpecs: specs}
+	}
+	for _, t := range []*drivers.VolumeType{typed(map[string]string{"driverstest": "one"}), typed(map[string]string{"driverstest": "two"}), nil} {
+		for _, c := range []calls{s.calls, s.calls, s.open()} {
+			u, err := c.RetypeVolume(s.Context(), with(v, drivers.StatusRetyping), t)
+			require.NoError(s, err)
+			stored := available(v, u)
+			s.requireSize(stored, 1)
+			s.requireFilled(stored, 1, 1)
+		}
+		if v.VolumeType = t; t != nil {
+			v.VolumeTypeID = t.ID
+		} else {
+			v.VolumeTypeID = ""
+		}
+	}
+	_, err := s.RetypeVolume(s.expired(), v, typed(nil))
+	require.True(s, err == nil || ended(err), "cancelled: %v", err)
+	none := s.volume(1)
+	_, err = s.RetypeVolume(s.Context(), none, typed(map[string]string{"driverstest": "one"}))
+	require.ErrorIs(s, err, drivers.ErrNotFound, "RetypeVolume of a volume that is not there")
+	s.requireGone(none)
+	require.NoError(s, s.DeleteVolume(s.Context(), v))
+	s.requireGone(v)
 }
 
 // listed finds a volume in the list, which must be in order.

@@ -23,6 +23,7 @@ func init() {
 var (
 	_ drivers.Driver   = (*Driver)(nil)
 	_ drivers.Reverter = (*Driver)(nil)
+	_ drivers.Retyper  = (*Driver)(nil)
 	_ drivers.Manager  = (*Driver)(nil)
 )
 
@@ -166,6 +167,12 @@ func (d *Driver) CloneVolume(ctx context.Context, v, src *drivers.Volume) (*driv
 		err = d.makeOf(ctx, name, v.Size, source{size: src.Size, moving: connected(src)}, func() (string, error) { return volumeName(src) })
 	}
 	return nil, failed("clone to", name, err)
+}
+
+// RetypeVolume has nothing to change: files have no types.
+func (d *Driver) RetypeVolume(ctx context.Context, v *drivers.Volume, _ *drivers.VolumeType) (*drivers.VolumeUpdate, error) {
+	_, err := d.InspectVolume(ctx, v)
+	return nil, err
 }
 
 // InspectVolume looks at the file.

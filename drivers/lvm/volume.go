@@ -256,6 +256,18 @@ func (d *Driver) growSnapshots(ctx context.Context, name string, bytes int64) er
 	return nil
 }
 
+// RetypeVolume has nothing to change: LVM keeps no quality of service, and refuses
+// one.
+func (d *Driver) RetypeVolume(ctx context.Context, v *drivers.Volume, t *drivers.VolumeType) (*drivers.VolumeUpdate, error) {
+	typed := *v
+	typed.VolumeType = t
+	if err := refuseQoS(&typed); err != nil {
+		return nil, failed("retype", v.NameOnArray(), err)
+	}
+	_, err := d.InspectVolume(ctx, v)
+	return nil, err
+}
+
 // InspectVolume asks LVM: one program. An LV that content is still being copied
 // to, or was when a process died, is no volume yet.
 func (d *Driver) InspectVolume(ctx context.Context, v *drivers.Volume) (*drivers.VolumeState, error) {

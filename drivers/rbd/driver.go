@@ -25,6 +25,7 @@ func init() {
 var (
 	_ drivers.Driver   = (*Driver)(nil)
 	_ drivers.Reverter = (*Driver)(nil)
+	_ drivers.Retyper  = (*Driver)(nil)
 	_ drivers.Manager  = (*Driver)(nil)
 )
 

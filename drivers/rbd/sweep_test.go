@@ -39,6 +39,7 @@ var verbs = []verb{
 	{name: "snapshot", before: "a+", run: "a*"},
 	{name: "delete a snapshot", before: "a+ a*", run: "a/"},
 	{name: "revert", before: "a+ a*", run: "a<"},
+	{name: "retype", before: "a+", run: "a%"},
 	{name: "clone", before: "a+", run: "a>b"},
 	{name: "clone, the chain is long", options: cinderlib.Options{"rbd_max_clone_depth": 1}, before: "a+ a>b", run: "b>c"},
 	{name: "copy", options: cinderlib.Options{"rbd_max_clone_depth": 0}, before: "a+", run: "a>b"},

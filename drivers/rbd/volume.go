@@ -185,6 +185,46 @@ func limits(q *drivers.QoSSpecs) (map[string]string, error) {
 	return limits, nil
 }
 
+// RetypeVolume changes the limits of the quality of service, which clients that have
+// the image open keep from then on.
+func (d *Driver) RetypeVolume(ctx context.Context, v *drivers.Volume, t *drivers.VolumeType) (*drivers.VolumeUpdate, error) {
+	typed := *v
+	typed.VolumeType = t
+	return nil, d.do(ctx, "retype", v.NameOnArray(), func(p ceph.Pool) error {
+		w, err := d.want(&typed)
+		if err != nil {
+			return err
+		}
+		if w.multiAttach != isTrue(v.ExtraSpecs()["multiattach"]) {
+			return fmt.Errorf("extra spec multiattach: the features of an image stay as they are: %w", errors.ErrUnsupported)
+		}
+		return with(ctx, p, w.name, toWrite, func(img ceph.Image) error { return limit(ctx, img, w.limits) })
+	})
+}
+
+// limit gives an image these limits and no others.
+func limit(ctx context.Context, img ceph.Image, limits map[string]string) error {
+	have, err := img.Metadata(ctx)
+	if err != nil {
+		return err
+	}
+	for _, setting := range qosKeys {
+		key := configPrefix + setting
+		was, is := have[key]
+		value, wanted := limits[key]
+		switch {
+		case wanted && was != value:
+			err = img.SetMetadata(ctx, key, value)
+		case !wanted && is:
+			err = img.RemoveMetadata(ctx, key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // sharedMask are the features that an image which several hosts write to must
 // not have: they make one of them its owner.
 const sharedMask = ceph.FeatureExclusiveLock | ceph.FeatureObjectMap | ceph.FeatureFastDiff | ceph.FeatureJournaling

@@ -41,6 +41,7 @@ var operations = []operation{
 	{"volume from snapshot", nil, "a+ a*", "a*>b", 8, 4},
 	{"clone", nil, "a+", "a>b", 10, 5},
 	{"revert", nil, "a+ a*", "a<", 4, 2},
+	{"retype", nil, "a+", "a%", 3, 2},
 	// Cinder's driver asks nothing: what its target has for exports nobody calls, as the
 	// driver inherits methods of these names.
 	{"connect: export and connect", nil, "a+", "a!", 0, 1},

@@ -70,7 +70,7 @@ func (d *Driver) manage(ctx context.Context, v *drivers.Volume, ref string) (*dr
 	if size := (o.TotalSize + drivers.GiB - 1) / drivers.GiB; size != int64(v.Size) {
 		return nil, drivers.Errorf(drivers.ErrInvalid, "it has %d bytes, and not %d GiB", o.TotalSize, v.Size)
 	}
-	if owner := o.attribute(uuidAttribute); owner != "" && owner != v.NameID() {
+	if owner := o.attribute(uuidAttribute); owner != "" && owner != v.NameID() && !o.letGo() {
 		return nil, drivers.Errorf(drivers.ErrExists, "it is volume %s", owner)
 	}
 	a, err := d.account(ctx, v)
@@ -78,7 +78,7 @@ func (d *Driver) manage(ctx context.Context, v *drivers.Volume, ref string) (*dr
 		return nil, err
 	}
 	p := params{"volumeID": o.ID, "accountID": a.ID, "attributes": o.changed(map[string]any{
-		uuidAttribute: v.NameID(), "is_clone": "False", "os_imported_at": now(), "old_name": o.Name, "os_exported_at": nil,
+		uuidAttribute: v.NameID(), "is_clone": "False", imported: now(), "old_name": o.Name, exported: nil,
 	})}
 	q, err := d.qos(v, v.Size)
 	if err != nil {
@@ -106,10 +106,19 @@ func (d *Driver) UnmanageVolume(ctx context.Context, v *drivers.Volume) error {
 	}
 	if err == nil {
 		err = d.call(ctx, modifyVolume, params{"volumeID": o.ID, "attributes": o.changed(map[string]any{
-			uuidAttribute: nil, "os_exported_at": now(),
+			uuidAttribute: nil, exported: now(),
 		})}, nil)
 	}
 	return d.failed("unmanage volume", d.name(v), err)
+}
+
+// Attributes that say when a volume was adopted and let go. Cinder keeps the uuid of a
+// volume that it lets go.
+const imported, exported = "os_imported_at", "os_exported_at"
+
+func (v *volume) letGo() bool {
+	at := v.attribute(exported)
+	return at != "" && at >= v.attribute(imported)
 }
 
 func now() string { return time.Now().UTC().Format("2006-01-02T15:04:05-07:00") }

@@ -3,6 +3,9 @@
 package solidfire
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"strconv"
 	"strings"
@@ -40,6 +43,36 @@ func (d *Driver) qos(v *drivers.Volume, size int) (*qos, error) {
 		return preset, nil
 	}
 	return parseQoS(v.Metadata, size)
+}
+
+// usual is the quality of service of a volume that has none of its own.
+var usual = qos{50, 15000, 15000}
+
+// RetypeVolume changes the quality of service, as Cinder's driver does.
+func (d *Driver) RetypeVolume(ctx context.Context, v *drivers.Volume, t *drivers.VolumeType) (*drivers.VolumeUpdate, error) {
+	return nil, d.failed("retype volume", d.name(v), d.retype(ctx, v, t))
+}
+
+func (d *Driver) retype(ctx context.Context, v *drivers.Volume, t *drivers.VolumeType) error {
+	typed := *v
+	typed.VolumeType = t
+	if !maps.Equal(ownAttributes(v), ownAttributes(&typed)) {
+		return fmt.Errorf("attributes (%s…) are given to new volumes only: %w", attributePrefix, errors.ErrUnsupported)
+	}
+	q, err := d.qos(&typed, v.Size)
+	if err != nil {
+		return err
+	}
+	if q == nil {
+		q = &usual
+	}
+	o, err := d.find(ctx, v)
+	if err != nil {
+		return err
+	}
+	return d.call(ctx, modifyVolume, params{
+		"volumeID": o.ID, "qos": q, "attributes": o.changed(map[string]any{"retyped_at": now()}),
+	}, nil)
 }
 
 // parseQoS reads the keys of Cinder's driver, which may have the scope qos.

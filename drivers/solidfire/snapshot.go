@@ -14,9 +14,6 @@ import (
 	"github.com/gocinder/cinderlib/internal/rest"
 )
 
-// usual is the quality of service of a volume that has none of its own.
-var usual = qos{50, 15000, 15000}
-
 func (d *Driver) snapshotName(s *drivers.Snapshot) string { return d.o.VolumePrefix + s.ID }
 
 // CreateSnapshot implements drivers.Snapshotter.

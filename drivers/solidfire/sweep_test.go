@@ -30,6 +30,7 @@ var verbs = []verb{
 	{"snapshot", "a+", "a*"},
 	{"delete a snapshot", "a+ a*", "a/"},
 	{"revert", "a+ a*", "a<"},
+	{"retype", "a+", "a%"},
 	{"clone", "a+", "a>b"},
 	{"from a snapshot", "a+ a*", "a*>b"},
 	{"connect", "a+", "a!"},

@@ -4,8 +4,10 @@ package solidfire
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -185,6 +187,18 @@ func TestManageByID(t *testing.T) {
 	require.ErrorIs(t, err, drivers.ErrNotFound)
 	_, err = d.ManageVolume(t.Context(), v, "its name")
 	require.ErrorIs(t, err, drivers.ErrNotFound)
+
+	// Somebody else's, until Cinder lets it go, which leaves its uuid.
+	id := l.volumes(t)[0].ID
+	w := aVolume()
+	_, err = d.ManageVolume(t.Context(), w, strconv.FormatInt(id, 10))
+	require.ErrorIs(t, err, drivers.ErrExists)
+	l.ask(t, "ModifyVolume", map[string]any{"volumeID": id, "attributes": map[string]any{
+		"uuid": v.ID, "os_imported_at": "2020-01-01T00:00:00+00:00", "os_exported_at": "2020-01-02T00:00:00+00:00",
+	}}, &struct{}{})
+	_, err = d.ManageVolume(t.Context(), w, strconv.FormatInt(id, 10))
+	require.NoError(t, err)
+	assert.Equal(t, w.ID, l.volumes(t)[0].attribute(uuidAttribute))
 }
 
 // TestFullAccount: a second account takes over.
@@ -309,6 +323,40 @@ func TestQoS(t *testing.T) {
 	got, err := d.qos(tenant, 10)
 	require.NoError(t, err)
 	assert.Nil(t, got, "metadata do not count without sf_allow_tenant_qos")
+}
+
+// TestRetype: the quality of service changes, and nothing else may.
+func TestRetype(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, solidfire.Options{}, nil)
+	d := l.open(t)
+	t.Cleanup(func() { assert.NoError(t, d.Close()) })
+	v := aVolume()
+	v.VolumeType = &drivers.VolumeType{ExtraSpecs: map[string]string{"SFAttribute:tier": "gold"}}
+	u, err := d.CreateVolume(t.Context(), v)
+	require.NoError(t, err)
+	u.Apply(v)
+	typed := func(specs map[string]string) *drivers.VolumeType {
+		specs["SFAttribute:tier"] = "gold"
+		return &drivers.VolumeType{ExtraSpecs: specs}
+	}
+	l.Reset()
+	_, err = d.RetypeVolume(t.Context(), v, typed(map[string]string{"minIOPS": "500", "maxIOPS": "600", "burstIOPS": "700"}))
+	require.NoError(t, err)
+	assert.Equal(t, 2, l.Totals().Requests)
+	now := l.volumes(t)[0]
+	assert.Equal(t, &qos{500, 600, 700}, now.QoS)
+	assert.Equal(t, "gold", now.attribute("tier"))
+	assert.Equal(t, v.ID, now.attribute(uuidAttribute))
+	assert.NotEmpty(t, now.attribute("retyped_at"))
+	_, err = d.RetypeVolume(t.Context(), v, typed(map[string]string{}))
+	require.NoError(t, err)
+	assert.Equal(t, &usual, l.volumes(t)[0].QoS)
+
+	_, err = d.RetypeVolume(t.Context(), v, nil)
+	require.ErrorIs(t, err, errors.ErrUnsupported, "without its attribute")
+	_, err = d.RetypeVolume(t.Context(), v, typed(map[string]string{"minIOPS": "500"}))
+	require.ErrorIs(t, err, drivers.ErrInvalid)
 }
 
 // TestCloneQoS: a clone does not have its source's, and grows with its own.

@@ -52,16 +52,27 @@ func (d *Driver) attributes(v *drivers.Volume, clone bool) map[string]any {
 		uuidAttribute: v.NameID(), "is_clone": clone,
 		"created_at": v.CreatedAt.UTC().Format("2006-01-02T15:04:05-07:00"),
 	}
-	for name, value := range v.ExtraSpecs() {
-		if name, is := strings.CutPrefix(name, "SFAttribute:"); is {
-			all[name] = value
-		}
+	for name, value := range ownAttributes(v) { // not maps.Copy: other types
+		all[name] = value
 	}
 	if v.Name != "" {
 		all["cinder-name"] = v.Name
 	}
 	if text, err := json.Marshal(all); err == nil && len(text) > 1000 {
 		delete(all, "cinder-name")
+	}
+	return all
+}
+
+// attributePrefix is of extra specs that are attributes on the cluster.
+const attributePrefix = "SFAttribute:"
+
+func ownAttributes(v *drivers.Volume) map[string]string {
+	all := map[string]string{}
+	for name, value := range v.ExtraSpecs() {
+		if name, is := strings.CutPrefix(name, attributePrefix); is {
+			all[name] = value
+		}
 	}
 	return all
 }

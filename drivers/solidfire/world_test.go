@@ -36,15 +36,20 @@ func (l *lab) requireAgreement(t *testing.T, w *libtest.World, where string) {
 	require.NoError(t, w.Backend.Refresh(t.Context()), where)
 	volumes, err := w.Backend.Volumes(t.Context())
 	require.NoError(t, err, where)
-	records, snapshots := map[string]bool{}, 0
+	records, snapshots := map[string]*qos{}, 0
 	for _, v := range volumes {
-		records["UUID-"+v.ID()] = true
+		records["UUID-"+v.ID()] = &usual
+		if len(v.QoSSpecs()) > 0 {
+			records["UUID-"+v.ID()] = &qos{500, 600, 700} // of libtest.QoS
+		}
 		all, err := v.Snapshots(t.Context())
 		require.NoError(t, err, where)
 		snapshots += len(all)
 	}
 	for _, o := range l.volumes(t) {
-		assert.True(t, records[o.Name], "%s: the cluster has the volume %d %s twice, or the store has it not", where, o.ID, o.Name)
+		if assert.NotNil(t, records[o.Name], "%s: the cluster has the volume %d %s twice, or the store has it not", where, o.ID, o.Name) {
+			assert.Equal(t, records[o.Name], o.QoS, where)
+		}
 		delete(records, o.Name)
 	}
 	assert.LessOrEqual(t, len(l.snapshots(t)), snapshots, where)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +33,10 @@ type fileDriver struct {
 
 func (d *fileDriver) RevertToSnapshot(ctx context.Context, v *drivers.Volume, s *drivers.Snapshot) error {
 	return d.Driver.(drivers.Reverter).RevertToSnapshot(ctx, v, s) //nolint:forcetypeassert // the file driver does
+}
+
+func (d *fileDriver) RetypeVolume(ctx context.Context, v *drivers.Volume, t *drivers.VolumeType) (*drivers.VolumeUpdate, error) {
+	return d.Driver.(drivers.Retyper).RetypeVolume(ctx, v, t) //nolint:forcetypeassert // the file driver does
 }
 
 func (d *fileDriver) DeleteVolume(ctx context.Context, v *drivers.Volume) error {
@@ -81,8 +86,8 @@ func newWorld(t *testing.T, folder string, d *fileDriver) *libtest.World {
 	return w
 }
 
-// has tells what there is: a:1*!0 is a volume of 1 GiB with a snapshot and a connection
-// to Host(0).
+// has tells what there is: a%:1*!0 is a volume with QoS, of 1 GiB, with a snapshot and a
+// connection to Host(0).
 func has(t *testing.T, w *libtest.World) string {
 	t.Helper()
 	require.NoError(t, w.Backend.Refresh(t.Context()))
@@ -94,7 +99,11 @@ func has(t *testing.T, w *libtest.World) string {
 		require.NoError(t, err)
 		connections, err := v.Connections(t.Context())
 		require.NoError(t, err)
-		one := fmt.Sprintf("%s:%d%s", v.Name(), v.Size(), strings.Repeat("*", len(snapshots)))
+		name := v.Name()
+		if maps.Equal(v.QoSSpecs(), libtest.QoS()) {
+			name += "%"
+		}
+		one := fmt.Sprintf("%s:%d%s", name, v.Size(), strings.Repeat("*", len(snapshots)))
 		for _, c := range connections {
 			one += strings.Replace(c.ConnectorInfo().Host, "host-", "!", 1)
 		}
@@ -111,21 +120,22 @@ func TestWords(t *testing.T) {
 		{"a* a*", "a:1**"},
 		{"a/", "a:1*"},
 		{"a< a>b", "a:1* b:1"},
-		{"a*>c c=", "a:1* b:1 c:2"},
-		{"b! b! c!", "a:1* b:1!0!0 c:2!0"},
-		{"b.", "a:1* b:1!0 c:2!0"},
-		{"b. b-", "a:1* c:2!0"},
+		{"a%", "a%:1* b:1"},
+		{"a*>c c=", "a%:1* b:1 c%:2"},
+		{"b! b! c!", "a%:1* b:1!0!0 c%:2!0"},
+		{"b.", "a%:1* b:1!0 c%:2!0"},
+		{"b. b-", "a%:1* c%:2!0"},
 	} {
 		require.NoError(t, w.Do(t.Context(), c.words), c.words)
 		assert.Equal(t, c.then, has(t, w), c.words)
 	}
-	for _, word := range []string{"a", "a%", "a>", "a>bc", "a*>", "a*>bc", "a+>b", "a->b", "a**", "a>b>c", "b-", "c/", "c<", "c*>d", "a.", "+", "??"} {
+	for _, word := range []string{"a", "a$", "a>", "a>bc", "a*>", "a*>bc", "a+>b", "a->b", "a**", "a>b>c", "b-", "c/", "c<", "c*>d", "a.", "+", "??"} {
 		require.ErrorContains(t, w.Do(t.Context(), word+" d+"), word+": ")
 	}
-	assert.Equal(t, "a:1* c:2!0", has(t, w))
+	assert.Equal(t, "a%:1* c%:2!0", has(t, w))
 	w.Host = libtest.Host(1)
 	require.NoError(t, w.Do(t.Context(), "a!"))
-	assert.Equal(t, "a:1*!1 c:2!0", has(t, w))
+	assert.Equal(t, "a%:1*!1 c%:2!0", has(t, w))
 	require.NoError(t, w.Clear(t.Context()))
 	assert.Empty(t, has(t, w))
 }

@@ -11,6 +11,11 @@ import (
 	"github.com/gocinder/cinderlib"
 )
 
+// QoS is a quality of service in the words of all drivers.
+func QoS() map[string]string {
+	return map[string]string{"minIOPS": "500", "maxIOPS": "600", "burstIOPS": "700", "total_iops_sec": "600"}
+}
+
 // Do does what words say, until one fails. The package's documentation has them.
 func (w *World) Do(ctx context.Context, words string) error {
 	for word := range strings.FieldsSeq(words) {
@@ -45,6 +50,8 @@ func (w *World) one(ctx context.Context, word string) error {
 		_, err = v.Extend(ctx, 2)
 	case "*":
 		_, err = v.CreateSnapshot(ctx)
+	case "%":
+		return v.Retype(ctx, cinderlib.WithQoSSpecs(QoS()))
 	case "!":
 		_, err = v.Connect(ctx, w.Host)
 	case ".":

@@ -12,6 +12,7 @@
 //	a<    reverts it to that
 //	a>b   makes the volume b of a
 //	a*>b  makes it of a's oldest snapshot
+//	a%    gives it another quality of service, of QoS
 //	a!    connects a to the world's host
 //	a.    disconnects the oldest connection
 //	?     asks for statistics
