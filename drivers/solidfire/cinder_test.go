@@ -73,9 +73,7 @@ func (c *cinder) party(t *testing.T, l *lab) party {
 
 func ourParty(t *testing.T, l *lab) party {
 	t.Helper()
-	d := l.open(t)
-	t.Cleanup(func() { assert.NoError(t, d.Close()) })
-	return ourDriver{d}
+	return ourDriver{l.opened(t)}
 }
 
 const project = "project"

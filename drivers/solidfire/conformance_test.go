@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocinder/cinderlib/connector"
@@ -62,6 +63,14 @@ func (l *lab) open(t testing.TB) *Driver {
 	d, err := openWith(t.Context(), driverstest.Env(t, "solidfire"), o, quick)
 	require.NoError(t, err)
 	d.patience = 200 * time.Millisecond
+	return d
+}
+
+// opened is closed when the test ends.
+func (l *lab) opened(t *testing.T) *Driver {
+	t.Helper()
+	d := l.open(t)
+	t.Cleanup(func() { assert.NoError(t, d.Close()) })
 	return d
 }
 

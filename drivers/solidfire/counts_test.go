@@ -106,8 +106,7 @@ func TestManyVolumes(t *testing.T) {
 		t.Skip("makes ten thousand volumes")
 	}
 	l := newLab(t, solidfire.Options{Limits: solidfire.Limits{Volumes: 20_000}}, nil)
-	d := l.open(t)
-	t.Cleanup(func() { assert.NoError(t, d.Close()) })
+	d := l.opened(t)
 	v := &drivers.Volume{ID: "11111111-2222-3333-4444-555555555555", Size: 1, ProjectID: "project"}
 	update, err := d.CreateVolume(t.Context(), v)
 	require.NoError(t, err)

@@ -119,8 +119,7 @@ func TestAccounts(t *testing.T) {
 	l := newLab(t, solidfire.Options{}, nil)
 	var other struct{ AccountID int64 }
 	l.ask(t, "AddAccount", map[string]any{"username": "a-project-of-others"}, &other)
-	d := l.open(t)
-	t.Cleanup(func() { assert.NoError(t, d.Close()) })
+	d := l.opened(t)
 	v := aVolume()
 	_, err := d.CreateVolume(t.Context(), v)
 	require.NoError(t, err)
@@ -153,8 +152,7 @@ func TestAccounts(t *testing.T) {
 func TestSecretChanged(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, solidfire.Options{}, nil)
-	d := l.open(t)
-	t.Cleanup(func() { assert.NoError(t, d.Close()) })
+	d := l.opened(t)
 	v := aVolume()
 	u, err := d.CreateVolume(t.Context(), v)
 	require.NoError(t, err)
@@ -178,8 +176,7 @@ func TestSecretChanged(t *testing.T) {
 func TestManageByID(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, solidfire.Options{}, nil)
-	d := l.open(t)
-	t.Cleanup(func() { assert.NoError(t, d.Close()) })
+	d := l.opened(t)
 	v := aVolume()
 	_, err := d.CreateVolume(t.Context(), v)
 	require.NoError(t, err)
@@ -214,8 +211,7 @@ func TestFullAccount(t *testing.T) {
 		var made struct{ VolumeID int64 }
 		l.ask(t, "CreateVolume", map[string]any{"name": fmt.Sprint("other-", n), "accountID": first.AccountID, "totalSize": drivers.GiB, "enable512e": true}, &made)
 	}
-	d := l.open(t)
-	t.Cleanup(func() { assert.NoError(t, d.Close()) })
+	d := l.opened(t)
 	v := aVolume()
 	u, err := d.CreateVolume(t.Context(), v)
 	require.NoError(t, err)
@@ -230,8 +226,7 @@ func TestFullAccount(t *testing.T) {
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, solidfire.Options{Limits: solidfire.Limits{VolumeAccessGroups: 3}}, map[string]any{"sf_enable_vag": true})
-	d := l.open(t)
-	t.Cleanup(func() { assert.NoError(t, d.Close()) })
+	d := l.opened(t)
 	v := aVolume()
 	u, err := d.CreateVolume(t.Context(), v)
 	require.NoError(t, err)
@@ -329,8 +324,7 @@ func TestQoS(t *testing.T) {
 func TestRetype(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, solidfire.Options{}, nil)
-	d := l.open(t)
-	t.Cleanup(func() { assert.NoError(t, d.Close()) })
+	d := l.opened(t)
 	v := aVolume()
 	v.VolumeType = &drivers.VolumeType{ExtraSpecs: map[string]string{"SFAttribute:tier": "gold"}}
 	u, err := d.CreateVolume(t.Context(), v)
@@ -363,8 +357,7 @@ func TestRetype(t *testing.T) {
 func TestCloneQoS(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, solidfire.Options{}, nil)
-	d := l.open(t)
-	t.Cleanup(func() { assert.NoError(t, d.Close()) })
+	d := l.opened(t)
 	src := aVolume()
 	src.VolumeType = &drivers.VolumeType{ExtraSpecs: map[string]string{
 		"minIOPS": "500", "maxIOPS": "600", "burstIOPS": "700", "scaledIOPS": "1", "scaleMin": "1", "SFAttribute:tier": "gold",
