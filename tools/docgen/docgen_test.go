@@ -170,6 +170,6 @@ func TestInspect(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, f.folder["file"], "file")
-	equal(t, f.has["file"], map[string]bool{"Reverter": true, "Manager": true})
+	equal(t, f.has["file"], map[string]bool{"Reverter": true, "Retyper": true, "Manager": true})
 	equal(t, f.capabilities[0].field, "Revert")
 }
