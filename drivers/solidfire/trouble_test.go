@@ -4,11 +4,15 @@ package solidfire
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/drivers"
 	"github.com/gocinder/cinderlib/drivers/driverstest"
 	"github.com/gocinder/cinderlib/internal/arraysim"
@@ -76,6 +81,40 @@ func TestTrouble(t *testing.T) {
 		require.NoError(t, d.Close())
 		assert.Contains(t, log.String(), "is not verified")
 	})
+}
+
+// TestIPv6: management and targets have such addresses, in brackets or without.
+func TestIPv6(t *testing.T) {
+	t.Parallel()
+	array, err := solidfire.New(solidfire.Options{SVIP: "fd00::9"})
+	require.NoError(t, err)
+	authority, err := arraysim.NewAuthority()
+	require.NoError(t, err)
+	certificate, err := authority.Issue("::1")
+	require.NoError(t, err)
+	endpoint, err := arraysim.NewServer(array, arraysim.Options{User: "admin", Password: password}).Listen(t.Context(), "[::1]:0", certificate)
+	if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+		t.Skip("this machine has no IPv6")
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, endpoint.Close(context.WithoutCancel(t.Context()))) })
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(ca, authority.PEM(), 0o600))
+	for _, address := range []string{"::1", "[::1]"} {
+		l := &lab{options: map[string]any{
+			"volume_backend_name": "solidfire", "volume_driver": "solidfire",
+			"san_ip": address, "sf_api_port": endpoint.Addr.Port, "san_password": password, "driver_ssl_cert_path": ca,
+		}}
+		d := l.opened(t)
+		v := aVolume()
+		u, err := d.CreateVolume(t.Context(), v)
+		require.NoError(t, err, address)
+		u.Apply(v)
+		assert.Contains(t, v.ProviderLocation, "[fd00::9]:3260 iqn.")
+		info, err := d.Connect(t.Context(), v, &drivers.Attachment{ID: "a", Host: host})
+		require.NoError(t, err)
+		assert.Equal(t, "[fd00::9]:3260", info.Data.(*connector.ISCSIData).TargetPortal) //nolint:forcetypeassert // a panic says the same
+	}
 }
 
 // TestSecrets: no log line and no error has the password or a CHAP secret.
