@@ -3,11 +3,10 @@
 package cinderlib_test
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,32 +19,26 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocinder/cinderlib"
+	"github.com/gocinder/cinderlib/internal/libtest"
 	"github.com/gocinder/cinderlib/internal/mysqltest"
 	"github.com/gocinder/cinderlib/persistence/gormdb"
 )
 
-// The kill sweep's child: it opens the world, and is killed in the verb.
-const childEnv = "CINDERLIB_TEST_KILL"
-
 func TestMain(m *testing.M) {
-	if spec := os.Getenv(childEnv); spec != "" {
-		os.Exit(killedChild(spec))
-	}
 	if spec := os.Getenv(workEnv); spec != "" {
 		os.Exit(workingChild(spec))
 	}
-	os.Exit(m.Run())
+	os.Exit(libtest.Main(m, killedChild))
 }
 
-// killedChild runs one verb; it returns only if the step does not exist.
-func killedChild(spec string) int {
-	fields := strings.Split(spec, "|") // DIR|VERB|STEP|AFTER|URL
+// killedChild is the process that is killed: it opens the world and runs one verb. It
+// returns only if the step does not exist.
+func killedChild(ctx context.Context, job string) error {
+	fields := strings.Split(job, "|") // DIR|VERB|STEP|AFTER|URL
 	at, _ := strconv.Atoi(fields[2])
-	ctx := context.Background()
 	w, err := openWorld(ctx, fields[0], fields[4])
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 2
+		return err
 	}
 	for _, verb := range verbs {
 		if verb.name != fields[1] {
@@ -55,13 +48,9 @@ func killedChild(spec string) int {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		})
-		if err := verb.run(ctx, w); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 2
-		}
-		return 0
+		return verb.run(ctx, w)
 	}
-	return 2
+	return errors.New("there is no verb " + fields[1])
 }
 
 func TestKillSweep(t *testing.T) {
@@ -79,8 +68,6 @@ func TestKillSweepMySQL(t *testing.T) {
 }
 
 func killSweep(t *testing.T, store func(*testing.T, string) string) {
-	self, err := os.Executable()
-	require.NoError(t, err)
 	var mu sync.Mutex
 	kills, settled := 0, 0
 	t.Run("verbs", func(t *testing.T) {
@@ -90,7 +77,7 @@ func killSweep(t *testing.T, store func(*testing.T, string) string) {
 				for at := 1; ; at++ {
 					reached := false
 					for _, after := range []bool{false, true} {
-						killed, by := killAt(t, self, store, verb.name, verb.prepare, at, after)
+						killed, by := killAt(t, store, verb.name, verb.prepare, at, after)
 						reached = reached || killed
 						if killed {
 							mu.Lock()
@@ -110,7 +97,7 @@ func killSweep(t *testing.T, store func(*testing.T, string) string) {
 	assert.Greater(t, kills, 150)
 }
 
-func killAt(t *testing.T, self string, store func(*testing.T, string) string, name string, prepare step, at int, after bool) (killed bool, settled int) {
+func killAt(t *testing.T, store func(*testing.T, string) string, name string, prepare step, at int, after bool) (killed bool, settled int) {
 	t.Helper()
 	ctx := t.Context()
 	dir := t.TempDir()
@@ -123,18 +110,11 @@ func killAt(t *testing.T, self string, store func(*testing.T, string) string, na
 	}
 	w.close(t)
 
-	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%s|%d|%v|%s", childEnv, dir, name, at, after, url))
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if err == nil {
+	killed, err = libtest.RunChild(ctx, fmt.Sprintf("%s|%s|%d|%v|%s", dir, name, at, after, url))
+	require.NoError(t, err)
+	if !killed {
 		return false, 0
 	}
-	require.ErrorAs(t, err, &exit)
-	status, ok := exit.Sys().(syscall.WaitStatus)
-	require.True(t, ok && status.Signaled() && status.Signal() == syscall.SIGKILL, "the child ended otherwise: %v %s", err, &stderr)
 
 	w, err = openWorld(ctx, dir, url)
 	require.NoError(t, err)

@@ -50,6 +50,7 @@ var tests = []struct {
 	{"test_remote_connect_through_json", true, testRemoteConnectThroughJSON},
 	{"test_revert_to_snapshot", true, testRevertToSnapshot},
 	{"test_manage_unmanage", true, testManageUnmanage},
+	{"test_retype", false, testRetype},
 }
 
 func TestFunctional(t *testing.T) {

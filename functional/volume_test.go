@@ -147,3 +147,19 @@ func (b *backend) reference(t *testing.T, id, notSafe string) string {
 	b.assertSize(t, 1, list[at].SizeBytes)
 	return list[at].Reference
 }
+
+// testRetype gives a volume a spec that no driver knows, and takes it away.
+func testRetype(t *testing.T, b *backend) {
+	if !b.Capabilities().Retype {
+		t.Skip("the driver cannot retype")
+	}
+	v := b.createVolume(t, 1)
+	for _, specs := range []map[string]string{{"functional": "one"}, {"functional": "two"}, {}} {
+		require.NoError(t, v.Retype(t.Context(), cinderlib.WithExtraSpecs(specs)))
+		assert.Equal(t, specs, v.ExtraSpecs())
+		stored, err := b.suite.lib.VolumeByID(t.Context(), v.ID())
+		require.NoError(t, err)
+		assert.Equal(t, specs, stored.ExtraSpecs())
+		assert.Equal(t, drivers.StatusAvailable, stored.Status())
+	}
+}

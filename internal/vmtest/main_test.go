@@ -4,28 +4,22 @@ package vmtest
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/gocinder/cinderlib/internal/libtest"
 )
 
-// childEnv has the program of a test do another process's part: NAME|ARGUMENT….
-const childEnv = "CINDERLIB_VM_CHILD"
-
+// children are the parts that other processes play. A job is NAME|ARGUMENT….
 var children = map[string]func(ctx context.Context, args []string) error{
 	"verb": killedInVerb,
 	"work": workOnMany,
 }
 
 func TestMain(m *testing.M) {
-	if spec := os.Getenv(childEnv); spec != "" {
-		args := strings.Split(spec, "|")
-		if err := children[args[0]](context.Background(), args[1:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
+	os.Exit(libtest.Main(m, func(ctx context.Context, job string) error {
+		args := strings.Split(job, "|")
+		return children[args[0]](ctx, args[1:])
+	}))
 }

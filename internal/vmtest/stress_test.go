@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"strconv"
 	"sync"
 	"testing"
@@ -16,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocinder/cinderlib/connector"
+	"github.com/gocinder/cinderlib/internal/libtest"
 )
 
 // TestStress: two processes with 16 goroutines each create, attach, write, read,
@@ -29,10 +28,9 @@ func TestStress(t *testing.T) {
 	var processes sync.WaitGroup
 	for p := range 2 {
 		processes.Go(func() {
-			cmd := exec.CommandContext(t.Context(), os.Args[0])
-			cmd.Env = append(os.Environ(), childEnv+"=work|"+folder+"|"+strconv.Itoa(p))
-			out, err := cmd.CombinedOutput()
-			assert.NoError(t, err, string(out))
+			killed, err := libtest.RunChild(t.Context(), "work|"+folder+"|"+strconv.Itoa(p))
+			assert.NoError(t, err)
+			assert.False(t, killed)
 		})
 	}
 	processes.Wait()

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/gocinder/cinderlib"
 	"github.com/gocinder/cinderlib/connector"
+	"github.com/gocinder/cinderlib/internal/libtest"
 	"github.com/gocinder/cinderlib/internal/poll"
 	"github.com/gocinder/cinderlib/persistence"
 )
@@ -264,15 +264,8 @@ func TestFaultSweep(t *testing.T) {
 // TestKillSweep: the process is killed at a step. Another one recovers.
 func TestKillSweep(t *testing.T) {
 	sweep(t, func(t *testing.T, _ *world, folder string, v verb, step int, after bool) {
-		cmd := exec.CommandContext(t.Context(), os.Args[0])
-		cmd.Env = append(os.Environ(), childEnv+"=verb|"+folder+"|"+v.name+"|"+strconv.Itoa(step)+"|"+strconv.FormatBool(after))
-		out, err := cmd.CombinedOutput()
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			status, ok := exit.Sys().(syscall.WaitStatus)
-			require.True(t, ok && status.Signaled() && status.Signal() == syscall.SIGKILL, "%s: %s", v.name, out)
-			return
-		}
-		require.NoError(t, err, string(out))
+		_, err := libtest.RunChild(t.Context(), strings.Join([]string{"verb", folder, v.name, strconv.Itoa(step), strconv.FormatBool(after)}, "|"))
+		require.NoError(t, err, v.name)
 	})
 }
 
