@@ -18,6 +18,30 @@ import (
 )
 
 func (j *job) attach(ctx context.Context) (*connector.Device, error) {
+	before := multipath.Of(j.host, j.wwids)
+	device, err := j.build(ctx)
+	if err == nil {
+		return device, nil
+	}
+	j.stragglers.Wait() // what they have begun is undone, too
+	return nil, fault.Join(err, j.dropEmpty(ctx, before))
+}
+
+// dropEmpty removes maps without paths that were not there before: multipathd hears of
+// a disk late, and makes its map while the disk is taken back.
+func (j *job) dropEmpty(ctx context.Context, before []*multipath.Map) error {
+	empty := slices.DeleteFunc(multipath.Of(j.host, j.wwids), func(m *multipath.Map) bool {
+		return len(m.Disks) > 0 || slices.ContainsFunc(before, func(b *multipath.Map) bool { return b.DM == m.DM })
+	})
+	if len(empty) == 0 {
+		return nil
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), j.limits.undo)
+	defer cancel()
+	return j.remove(bounded, removal{maps: empty})
+}
+
+func (j *job) build(ctx context.Context) (*connector.Device, error) {
 	daemon := false
 	if j.r.Multipath {
 		var err error

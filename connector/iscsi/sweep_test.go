@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"testing"
 	"time"
 
@@ -66,7 +65,9 @@ func random(t *testing.T, rnd *rand.Rand) {
 		i := rnd.IntN(len(requests))
 		r := requests[i]
 		r.Device = attached[i]
-		switch rnd.IntN(8) {
+		step := rnd.IntN(8)
+		did := fmt.Sprintf("step %d with volume %d", step, i)
+		switch step {
 		case 0, 1, 2:
 			d, err := w.conn.Attach(t.Context(), r)
 			require.NoError(t, err)
@@ -78,10 +79,11 @@ func random(t *testing.T, rnd *rand.Rand) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rnd.IntN(20))*time.Millisecond)
 			d, err := w.conn.Attach(ctx, r)
 			cancel()
+			did += fmt.Sprintf(": %v", err)
 			if err == nil {
 				attached[i] = d
-			} else if strings.Contains(err.Error(), "is being undone") {
-				w.await(t, r)
+			} else {
+				w.await(t, r) // a login that iscsid still works at is taken back behind the call
 			}
 		case 4, 5:
 			r.Force = rnd.IntN(2) == 0
@@ -92,7 +94,7 @@ func random(t *testing.T, rnd *rand.Rand) {
 			w.Change(func() { w.Dead[p] = true })
 			if attached[i] != nil && i < 3 {
 				r.Force = true
-				_ = w.conn.Detach(t.Context(), r) // its flush may fail
+				did += fmt.Sprintf(": %v", w.conn.Detach(t.Context(), r)) // its flush may fail
 				delete(attached, i)
 			}
 			w.Change(func() { delete(w.Dead, p) })
@@ -107,9 +109,9 @@ func random(t *testing.T, rnd *rand.Rand) {
 			paths, err := w.conn.Paths(t.Context(), r)
 			require.NoError(t, err)
 			if attached[i] == nil {
-				require.Empty(t, paths, "%d is not attached", i)
+				require.Empty(t, paths, "%d is not attached, %s", i, did)
 			} else {
-				require.Contains(t, paths, attached[i].Path, "%d is attached", i)
+				require.Contains(t, paths, attached[i].Path, "%d is attached, %s", i, did)
 			}
 		}
 	}
