@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/internal/arraysim"
 	"github.com/gocinder/cinderlib/internal/arraysim/solidfire"
 )
@@ -32,6 +33,9 @@ func TestArrays(t *testing.T) {
 		options["san_ip"], options["sf_api_port"], options["driver_ssl_cert_path"] = array.Host, array.Port, array.CAFile
 	}
 	s := newSuite(t, c)
+	s.host = &connector.Properties{ // this one may have no open-iscsi
+		Platform: "x86_64", OSType: "linux", IP: "192.0.2.1", Host: "host", Initiator: "iqn.1994-05.com.example:host",
+	}
 	for _, b := range s.backends {
 		b.unattachable = "its targets are not on the network"
 	}

@@ -17,6 +17,9 @@ import (
 // thisHost is what an array is told of this host.
 func (s *suite) thisHost(t *testing.T) *connector.Properties {
 	t.Helper()
+	if s.host != nil {
+		return s.host.Clone()
+	}
 	host, err := s.lib.HostProperties(t.Context(), connector.PropertiesOptions{})
 	require.NoError(t, err)
 	return host

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocinder/cinderlib"
+	"github.com/gocinder/cinderlib/connector"
 	_ "github.com/gocinder/cinderlib/drivers/all"
 	_ "github.com/gocinder/cinderlib/persistence/gormdb"
 )
@@ -25,6 +26,7 @@ type suite struct {
 	lib      *cinderlib.Library
 	state    string // $state_path
 	backends []*backend
+	host     *connector.Properties // whom volumes are connected to; nil: this host
 }
 
 // backend is one of the run's backends.
