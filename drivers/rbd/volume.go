@@ -265,12 +265,7 @@ func (d *Driver) setUp(ctx context.Context, p ceph.Pool, w *wanted) (update *dri
 		if update, err = d.share(ctx, img, w); err != nil {
 			return err
 		}
-		for key, value := range w.limits {
-			if err := img.SetMetadata(ctx, key, value); err != nil {
-				return err
-			}
-		}
-		return nil
+		return limit(ctx, img, w.limits) // a clone has those of its source
 	})
 	return update, err
 }
