@@ -40,6 +40,11 @@ type library struct {
 	ioctxCreate  func(cluster handle, pool string, io *handle) int32
 	ioctxDestroy func(io handle)
 
+	aioCreate  func(arg, complete, safe uintptr, completion *handle) int32
+	aioFlush   func(io, completion handle) int32
+	aioWait    func(completion handle) int32
+	aioRelease func(completion handle)
+
 	optionsCreate  func(o *handle)
 	optionsDestroy func(o handle)
 	optionsSet     func(o handle, option int32, value uint64) int32
@@ -173,6 +178,8 @@ func load() (*library, error) {
 			"rados_cluster_fsid": &l.clusterFSID, "rados_get_instance_id": &l.instanceID,
 			"rados_mon_command": &l.monCommand, "rados_buffer_free": &l.bufferFree,
 			"rados_ioctx_create": &l.ioctxCreate, "rados_ioctx_destroy": &l.ioctxDestroy,
+			"rados_aio_create_completion": &l.aioCreate, "rados_aio_flush_async": &l.aioFlush,
+			"rados_aio_wait_for_complete": &l.aioWait, "rados_aio_release": &l.aioRelease,
 		}},
 		{rbd, map[string]any{
 			"rbd_image_options_create": &l.optionsCreate, "rbd_image_options_destroy": &l.optionsDestroy,

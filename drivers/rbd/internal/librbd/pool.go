@@ -162,6 +162,7 @@ func (p *pool) Open(ctx context.Context, name string, o ceph.OpenOptions) (ceph.
 		}
 		if e = number(open(p.io, name, &h, optional(o.Snapshot))); e == 0 {
 			p.calls.running.Add(1) // until it is closed
+			p.settle()
 		}
 		return h, e
 	}, func(h handle) {
@@ -172,4 +173,21 @@ func (p *pool) Open(ctx context.Context, name string, o ceph.OpenOptions) (ceph.
 		return nil, err
 	}
 	return &image{pool: p, h: h, what: what, lock: p.image(name), snapshot: o.Snapshot}, nil
+}
+
+// settle waits until librados has ended the callbacks that it has begun; it gives
+// them one after another, and what is asked for here is one that does nothing.
+// rbd_open comes back while librbd still is in such a callback, which takes a lock of
+// the image once more (ImageState::complete_action_unlock, seen in 16.2.15). Where an
+// image is closed right away, that lock is in memory that is freed: its owner is
+// damaged, or all callbacks of the connection wait for ever.
+func (p *pool) settle() {
+	var completion handle
+	if p.lib.aioCreate(0, 0, 0, &completion) != 0 {
+		return
+	}
+	defer p.lib.aioRelease(completion)
+	if p.lib.aioFlush(p.io, completion) == 0 {
+		p.lib.aioWait(completion)
+	}
 }

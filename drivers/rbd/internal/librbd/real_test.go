@@ -6,9 +6,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,6 +87,51 @@ func TestCephMillionCalls(t *testing.T) {
 	assert.LessOrEqual(t, after.files, before.files)
 	assert.LessOrEqual(t, after.goroutines, before.goroutines)
 	assert.LessOrEqual(t, after.resident, before.resident+32<<10)
+}
+
+// TestCephOpenAndClose: an image that is closed as soon as it is open leaves nobody
+// in librbd who still has to do with it. The process that tries has its freed memory
+// filled, so who touches that ends.
+func TestCephOpenAndClose(t *testing.T) {
+	const filled = "MALLOC_PERTURB_" // mallopt(3)
+	ctx := t.Context()
+	if os.Getenv(filled) == "" {
+		connect(t)
+		cmd := exec.CommandContext(ctx, os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.timeout", "5m")
+		cmd.Env = append(os.Environ(), filled+"=165")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return
+	}
+	p, err := connect(t).Pool(ctx, pool)
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		name := fmt.Sprint("open-and-close-", i)
+		require.NoError(t, p.Create(ctx, name, 4<<20, ceph.ImageOptions{}))
+		change := func(f func(ceph.Image) error) {
+			img, err := p.Open(context.WithoutCancel(ctx), name, ceph.OpenOptions{})
+			require.NoError(t, err)
+			assert.NoError(t, f(img))
+			require.NoError(t, img.Close())
+		}
+		change(func(img ceph.Image) error { return img.CreateSnapshot(ctx, "s") })
+		t.Cleanup(func() {
+			ctx := context.WithoutCancel(ctx)
+			change(func(img ceph.Image) error { return img.RemoveSnapshot(ctx, "s") })
+			assert.NoError(t, p.Remove(ctx, name))
+		})
+		wg.Go(func() {
+			for range 250 {
+				img, err := p.Open(ctx, name, ceph.OpenOptions{ReadOnly: true, Snapshot: "s"})
+				if !assert.NoError(t, err) {
+					return
+				}
+				assert.NoError(t, img.Close())
+			}
+		})
+	}
+	wg.Wait()
 }
 
 type usage struct {
