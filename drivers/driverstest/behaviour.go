@@ -68,6 +68,9 @@ func testIDs(s *suite) {
 		require.NoError(s, err, "CreateVolume with the id %s", id)
 		m.v = available(m.v, u)
 		s.fill(m.v, m.seed)
+		if uuid.Validate(id) == nil { // nothing else has it
+			id = uuid.NewString()
+		}
 		m.snap = s.snapshotOf(id, m.v)
 		su, err := s.CreateSnapshot(s.Context(), m.snap, m.v)
 		require.NoError(s, err, "CreateSnapshot with the id %s", id)

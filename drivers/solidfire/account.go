@@ -4,9 +4,9 @@ package solidfire
 
 import (
 	"context"
-	"crypto/rand"
 
 	"github.com/gocinder/cinderlib/drivers"
+	"github.com/gocinder/cinderlib/drivers/internal/san"
 	"github.com/gocinder/cinderlib/internal/rest"
 )
 
@@ -58,7 +58,7 @@ func (d *Driver) accountByID(ctx context.Context, id int64) (*account, error) {
 
 // addAccount makes one. Another process may do the same at the same time.
 func (d *Driver) addAccount(ctx context.Context, name string) (*account, error) {
-	a := &account{Username: name, InitiatorSecret: newSecret()}
+	a := &account{Username: name, InitiatorSecret: san.CHAPSecret()}
 	var added struct {
 		ID int64 `json:"accountID"`
 	}
@@ -76,17 +76,6 @@ func (d *Driver) addAccount(ctx context.Context, name string) (*account, error) 
 	}
 	a.ID = added.ID
 	return a, nil
-}
-
-// newSecret is a CHAP secret as Cinder makes them: twelve letters and digits.
-func newSecret() drivers.Secret {
-	const signs = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" // 32: no remainder prefers any
-	text := make([]byte, 12)
-	_, _ = rand.Read(text) // it never fails
-	for i, b := range text {
-		text[i] = signs[b%byte(len(signs))]
-	}
-	return drivers.Secret(text)
 }
 
 // auth is what a host logs in with, in Cinder's form. The cluster asks hosts for the

@@ -62,7 +62,7 @@ var cinderOperations = []cinderOperation{
 		v := aRecord("a")
 		d.create(t, v)
 		v.ProviderID = ""
-		return func() { d.remove(t, v) }, func() { l.requireEmpty(t, "deleted") }
+		return func() { d.remove(t, v) }, func() { l.RequireEmpty(t, "deleted") }
 	}},
 	{"delete, gone", nil, 3, func(t *testing.T, _ *lab, d *cinderDriver) (run, check func()) {
 		v := aRecord("a")
@@ -74,7 +74,7 @@ var cinderOperations = []cinderOperation{
 		v := aRecord("a")
 		v.MultiAttach = true
 		d.create(t, v)
-		return func() { d.remove(t, v) }, func() { l.requireEmpty(t, "deleted") }
+		return func() { d.remove(t, v) }, func() { l.RequireEmpty(t, "deleted") }
 	}},
 	// It takes the numbers of the groups for the groups, and fails, here and below.
 	{"delete, multiattach in a group", grouped, 2, func(t *testing.T, l *lab, d *cinderDriver) (run, check func()) {
@@ -164,7 +164,7 @@ var cinderOperations = []cinderOperation{
 	}},
 	{"delete a group of two", nil, 2 * 3, func(t *testing.T, l *lab, d *cinderDriver) (run, check func()) {
 		g := newGroup(t, d)
-		return func() { d.call(t, &[]any{}, "delete_group", cinderContext, g.group, g.all()) }, func() { l.requireEmpty(t, "deleted") }
+		return func() { d.call(t, &[]any{}, "delete_group", cinderContext, g.group, g.all()) }, func() { l.RequireEmpty(t, "deleted") }
 	}},
 }
 

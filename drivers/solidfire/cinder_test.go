@@ -170,7 +170,7 @@ func (l *lab) life(t *testing.T, maker, other party) {
 	other.remove(t, larger)
 	other.remove(t, v)
 	maker.remove(t, v) // it is gone
-	l.requireEmpty(t, "all is deleted")
+	l.RequireEmpty(t, "all is deleted")
 }
 
 // adoption is the life of a volume that was there. Its name stays.
@@ -204,7 +204,7 @@ func (l *lab) adoption(t *testing.T, maker, other party) {
 	requireSameRecord(t, v, again)
 	l.requireContent(t, maker, again, "old")
 	other.remove(t, again)
-	l.requireEmpty(t, "what was adopted is deleted")
+	l.RequireEmpty(t, "what was adopted is deleted")
 }
 
 // settle looks until no volume is being created.

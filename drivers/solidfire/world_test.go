@@ -30,8 +30,8 @@ func openWorld(ctx context.Context, folder string, options map[string]any) (*lib
 
 var host = libtest.Host(0)
 
-// requireAgreement: what the cluster has is in the store, once.
-func (l *lab) requireAgreement(t *testing.T, w *libtest.World, where string) {
+// RequireAgreement: what the cluster has is in the store, once.
+func (l *lab) RequireAgreement(t *testing.T, w *libtest.World, where string) {
 	t.Helper()
 	require.NoError(t, w.Backend.Refresh(t.Context()), where)
 	volumes, err := w.Backend.Volumes(t.Context())
@@ -69,7 +69,7 @@ func (l *lab) snapshots(t *testing.T) []snapshot {
 	return found.Snapshots
 }
 
-func (l *lab) requireEmpty(t *testing.T, where string) {
+func (l *lab) RequireEmpty(t *testing.T, where string) {
 	t.Helper()
 	require.Empty(t, l.volumes(t), where)
 	require.Empty(t, l.snapshots(t), where)

@@ -51,7 +51,7 @@ const (
 // no production code imports.
 var tools = []string{
 	"drivers/rbd/internal/cephtest", "drivers/rbd/internal/fakeceph",
-	"internal/archtest", "internal/arraysim", "internal/demo", "internal/fakehost", "internal/jsonstore", "internal/libtest", "internal/mysqltest",
+	"internal/archtest", "internal/arraysim", "internal/arraytest", "internal/demo", "internal/fakehost", "internal/jsonstore", "internal/libtest", "internal/mysqltest",
 	"internal/vmtest",
 	"tools",
 }
@@ -116,7 +116,7 @@ var arrows = map[room][]room{
 var besides = map[room][]string{
 	root: {"persistence/memory"}, // the default store
 	// It reads cinder.conf files too; memory_db is one of its stores; it tries simulated arrays.
-	functional: {"internal/cinderconf", "persistence/gormdb", "internal/arraysim", "internal/arraysim/solidfire"},
+	functional: {"internal/cinderconf", "persistence/gormdb", "internal/arraysim", "internal/arraysim/solidfire", "internal/arraysim/xtremio"},
 }
 
 // outside are packages that are not ours and have one place.

@@ -5,6 +5,7 @@ package san
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"net"
 	"strconv"
@@ -45,4 +46,15 @@ func HostPort(address string, port int) string {
 		return address
 	}
 	return net.JoinHostPort(strings.Trim(address, "[]"), strconv.Itoa(port))
+}
+
+// CHAPSecret is a new one as Cinder makes them: twelve letters and digits.
+func CHAPSecret() drivers.Secret {
+	const signs = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" // 32: no remainder prefers any
+	text := make([]byte, 12)
+	_, _ = rand.Read(text) // it never fails
+	for i, b := range text {
+		text[i] = signs[b%byte(len(signs))]
+	}
+	return drivers.Secret(text)
 }
