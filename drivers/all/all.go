@@ -9,4 +9,5 @@ import (
 	_ "github.com/gocinder/cinderlib/drivers/lvm"       // lvm
 	_ "github.com/gocinder/cinderlib/drivers/rbd"       // rbd
 	_ "github.com/gocinder/cinderlib/drivers/solidfire" // solidfire
+	_ "github.com/gocinder/cinderlib/drivers/xtremio"   // xtremio-iscsi, xtremio-fc
 )
