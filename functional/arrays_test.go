@@ -5,6 +5,8 @@ package functional_test
 import (
 	_ "embed"
 	"fmt"
+	"net"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,6 +14,7 @@ import (
 	"github.com/gocinder/cinderlib/connector"
 	"github.com/gocinder/cinderlib/internal/arraysim"
 	"github.com/gocinder/cinderlib/internal/arraysim/solidfire"
+	"github.com/gocinder/cinderlib/internal/arraysim/xtremio"
 )
 
 //go:embed arrays.yaml
@@ -26,11 +29,16 @@ func TestArrays(t *testing.T) {
 	c.backends = nil
 	require.NoError(t, c.readYAML(arraysYAML))
 	for _, options := range c.backends {
-		cluster, err := solidfire.New(solidfire.Options{CloneHidden: 1, CreatingReads: 1, Data: arraysim.NewMemory()})
+		array, err := simulated(options)
 		require.NoError(t, err)
 		user, password := fmt.Sprint(options["san_login"]), fmt.Sprint(options["san_password"])
-		array := arraysim.Start(t, cluster, arraysim.Options{User: user, Password: password})
-		options["san_ip"], options["sf_api_port"], options["driver_ssl_cert_path"] = array.Host, array.Port, array.CAFile
+		served := arraysim.Start(t, array, arraysim.Options{User: user, Password: password})
+		options["driver_ssl_cert_path"] = served.CAFile
+		if _, is := array.(*xtremio.XMS); is {
+			options["san_ip"] = net.JoinHostPort(served.Host, strconv.Itoa(served.Port))
+		} else {
+			options["san_ip"], options["sf_api_port"] = served.Host, served.Port
+		}
 	}
 	s := newSuite(t, c)
 	s.host = &connector.Properties{ // this one may have no open-iscsi
@@ -40,4 +48,18 @@ func TestArrays(t *testing.T) {
 		b.unattachable = "its targets are not on the network"
 	}
 	s.run(t, false)
+}
+
+// simulated makes the array of a backend, as tools/test-vm.sh starts it.
+func simulated(options map[string]any) (arraysim.Array, error) {
+	switch name := options["volume_backend_name"]; name {
+	case "solidfire", "solidfire-groups":
+		return solidfire.New(solidfire.Options{CloneHidden: 1, CreatingReads: 1, Data: arraysim.NewMemory()})
+	case "xtremio":
+		return xtremio.New(xtremio.Options{Version: "6.2.1", Data: arraysim.NewMemory()})
+	case "xtremio-3":
+		return xtremio.New(xtremio.Options{Version: "3.0.3", Data: arraysim.NewMemory()})
+	default:
+		return nil, fmt.Errorf("no array for the backend %q", name)
+	}
 }

@@ -5,6 +5,7 @@
 // to put into a configuration of the functional suite.
 //
 //	go run ./tools/arraysim solidfire [FLAGS]
+//	go run ./tools/arraysim xtremio [FLAGS]
 //
 // It speaks TLS with a certificate of its own; with -cert-dir clients can verify
 // it. With -state the array is after a start what it was before the last end.
@@ -20,12 +21,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -63,7 +66,17 @@ type served struct {
 	ca                   string // a file; empty: none
 }
 
-var kinds = map[string]kind{"solidfire": {solidfireFlags, solidfireStanza}}
+// trust says by what the array's certificate is verified.
+func (s served) trust() string {
+	if s.ca == "" {
+		return "driver_ssl_cert_verify: false"
+	}
+	return "driver_ssl_cert_path: " + strconv.Quote(s.ca)
+}
+
+var kinds = map[string]kind{"solidfire": {solidfireFlags, solidfireStanza}, "xtremio": {xtremioFlags, xtremioStanza}}
+
+func names() string { return strings.Join(slices.Sorted(maps.Keys(kinds)), ", ") }
 
 // common are the flags of all kinds.
 type common struct {
@@ -72,12 +85,12 @@ type common struct {
 
 func run(ctx context.Context, args []string, out, trouble io.Writer) error {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
-		fmt.Fprintln(trouble, "usage: arraysim solidfire [FLAGS]; arraysim solidfire -help")
+		fmt.Fprintf(trouble, "usage: arraysim ARRAY [FLAGS]; arraysim ARRAY -help; arrays: %s\n", names())
 		return cmp.Or(helped(args), errors.New("no array named"))
 	}
 	k, ok := kinds[args[0]]
 	if !ok {
-		return fmt.Errorf("unknown array %q: there is solidfire", args[0])
+		return fmt.Errorf("unknown array %q: there are %s", args[0], names())
 	}
 	var o common
 	f := flag.NewFlagSet("arraysim "+args[0], flag.ContinueOnError)
@@ -136,12 +149,12 @@ func serve(ctx context.Context, o common, data arraysim.Data, open func(arraysim
 		if _, err := arraysim.Load(o.state, array); err != nil {
 			return err
 		}
-		if err := array.Publish(ctx); err != nil {
-			return err
-		}
 		if err := arraysim.Save(o.state, array); err != nil { // what cannot be saved is known at the start
 			return err
 		}
+	}
+	if err := array.Publish(ctx); err != nil {
+		return err
 	}
 	certificate, ca, err := certify(o)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -23,38 +24,59 @@ import (
 // started once more.
 func TestProgram(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	args := []string{
-		"solidfire", "-password", "secret:\"x\"", "-state", filepath.Join(dir, "state.json"), "-cert-dir", filepath.Join(dir, "certs"), "-api", "12.0",
-	}
-	for n, want := range []string{`"accountID":1`, `"accountID":2`} {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		out, in := io.Pipe()
-		ended := make(chan error, 1)
-		go func() {
-			err := run(ctx, args, in, io.Discard)
-			in.Close()
-			ended <- err
-		}()
-		text := make([]byte, 4096)
-		size, err := out.Read(text)
-		require.NoError(t, err)
-		stanza := string(text[:size])
-		assert.Contains(t, stanza, "backends:\n  - volume_backend_name: solidfire\n    volume_driver: cinder.volume.drivers.solidfire.SolidFireDriver\n    san_ip: \"127.0.0.1\"\n")
-		assert.Contains(t, stanza, `    san_password: "secret:\"x\""`+"\n")
-		assert.Contains(t, stanza, "driver_ssl_cert_path: ")
-		port := regexp.MustCompile(`sf_api_port: (\d+)`).FindStringSubmatch(stanza)
-		require.NotNil(t, port)
-
-		name := strings.Repeat("a", n+1)
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://127.0.0.1:"+port[1]+"/json-rpc/12.0/",
-			strings.NewReader(`{"method": "AddAccount", "params": {"username": "`+name+`"}}`))
-		require.NoError(t, err)
-		req.SetBasicAuth("admin", `secret:"x"`)
-		assert.Contains(t, answer(t, filepath.Join(dir, "certs", "ca.pem"), req), want)
-		cancel()
-		require.NoError(t, <-ended)
+	const login = `secret:"x"`
+	for _, c := range []struct {
+		args       []string
+		stanza     string // its beginning
+		port       string // where the stanza has it
+		path, body string // of a request that makes something; %s is its name
+		want       []string
+	}{
+		{
+			[]string{"solidfire", "-api", "12.0"},
+			"  - volume_backend_name: solidfire\n    volume_driver: cinder.volume.drivers.solidfire.SolidFireDriver\n    san_ip: \"127.0.0.1\"\n",
+			`sf_api_port: (\d+)`, "/json-rpc/12.0/", `{"method": "AddAccount", "params": {"username": "%s"}}`,
+			[]string{`"accountID":1`, `"accountID":2`},
+		},
+		{
+			[]string{"xtremio", "-xms", "4.2.0", "-portals", "10.1.0.1/16,10.1.0.2/16"},
+			"  - volume_backend_name: xtremio\n    volume_driver: cinder.volume.drivers.dell_emc.xtremio.XtremIOISCSIDriver\n    san_ip: \"127.0.0.1:",
+			`san_ip: "127.0.0.1:(\d+)"`, "/api/json/v2/types/volumes", `{"vol-name": "%s", "vol-size": "1g"}`,
+			[]string{"/volumes/1", "/volumes/2"},
+		},
+	} {
+		t.Run(c.args[0], func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			args := append(c.args, "-password", login, "-state", filepath.Join(dir, "state.json"), "-cert-dir", filepath.Join(dir, "certs"))
+			for n, want := range c.want {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				out, in := io.Pipe()
+				ended := make(chan error, 1)
+				go func() {
+					err := run(ctx, args, in, io.Discard)
+					in.Close()
+					ended <- err
+				}()
+				text := make([]byte, 4096)
+				size, err := out.Read(text)
+				require.NoError(t, err)
+				stanza := string(text[:size])
+				assert.Contains(t, stanza, "backends:\n"+c.stanza)
+				assert.Contains(t, stanza, `    san_password: "secret:\"x\""`+"\n")
+				assert.Contains(t, stanza, "driver_ssl_cert_path: ")
+				port := regexp.MustCompile(c.port).FindStringSubmatch(stanza)
+				require.NotNil(t, port)
+				req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://127.0.0.1:"+port[1]+c.path,
+					strings.NewReader(fmt.Sprintf(c.body, strings.Repeat("a", n+1))))
+				require.NoError(t, err)
+				req.SetBasicAuth("admin", login)
+				assert.Contains(t, answer(t, filepath.Join(dir, "certs", "ca.pem"), req), want)
+				cancel()
+				require.NoError(t, <-ended)
+			}
+		})
 	}
 }
 
@@ -86,6 +108,7 @@ func TestArguments(t *testing.T) {
 		{[]string{"floppy"}, `unknown array "floppy"`},
 		{[]string{"solidfire", "more"}, "too many arguments"},
 		{[]string{"solidfire", "-api", "ten"}, "APIVersion"},
+		{[]string{"xtremio", "-xms", "ten"}, "Version"},
 		{[]string{"solidfire", "-listen", "nowhere"}, "nowhere"},
 		{[]string{"solidfire", "-state", "/dev/null/below"}, "/dev/null/below"},
 	} {

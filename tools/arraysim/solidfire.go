@@ -38,8 +38,5 @@ func solidfireStanza(s served) []string {
 		"san_password: " + strconv.Quote(s.password),
 		fmt.Sprintf("sf_api_port: %d", s.port),
 	}
-	if s.ca == "" {
-		return append(lines, "driver_ssl_cert_verify: false")
-	}
-	return append(lines, "driver_ssl_cert_path: "+strconv.Quote(s.ca))
+	return append(lines, s.trust())
 }
