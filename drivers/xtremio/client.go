@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -120,13 +119,9 @@ func (d *Driver) send(ctx context.Context, version int, verb, path string, query
 	return decode(r.Operation, a.Body, into)
 }
 
-// made says where something new is.
-type made struct {
-	kind  string // volumes, or snapshots
-	index int64
-}
-
-func (m made) path() string { return m.kind + "/" + strconv.FormatInt(m.index, 10) }
+// made is the path of something new: volumes/5, or snapshots/ and its GUID with some
+// versions of the XMS. It is empty if the answer does not tell.
+type made string
 
 // post makes something. A request whose answer is lost is sent once more: the array
 // has no two of one name.
@@ -140,20 +135,19 @@ func (d *Driver) post(ctx context.Context, kind string, body params) (made, erro
 	if rest.Lost(err) && ctx.Err() == nil {
 		again := d.call(ctx, http.MethodPost, kind, nil, body, &answer)
 		if again != nil {
-			return made{}, fault.Join(again, err)
+			return "", fault.Join(again, err)
 		}
 		err = nil
 	}
 	if err != nil {
-		return made{}, err
+		return "", err
 	}
 	if len(answer.Links) > 0 {
-		part := strings.Split(strings.TrimSuffix(answer.Links[0].Href, "/"), "/")
-		if index, err := strconv.ParseInt(part[len(part)-1], 10, 64); err == nil && len(part) > 1 {
-			return made{part[len(part)-2], index}, nil
+		if part := strings.Split(answer.Links[0].Href, "/"); len(part) > 1 {
+			return made(strings.Join(part[len(part)-2:], "/")), nil
 		}
 	}
-	return made{}, nil
+	return "", nil
 }
 
 func (d *Driver) put(ctx context.Context, path string, query url.Values, body params) error {

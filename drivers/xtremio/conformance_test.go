@@ -212,7 +212,7 @@ var setUps = map[string]struct {
 	xms      xtremio.Options
 	options  map[string]any
 }{
-	"iscsi":            {protocol: connector.ProtocolISCSI, xms: xtremio.Options{Version: "6.2.1"}},
+	"iscsi":            {protocol: connector.ProtocolISCSI, xms: xtremio.Options{Version: "6.2.1", GUIDLinks: xtremio.On}},
 	"fibre channel":    {protocol: connector.ProtocolFC, xms: xtremio.Options{Version: "6.2.1"}},
 	"iscsi, 4.2":       {protocol: connector.ProtocolISCSI, xms: xtremio.Options{Version: "4.2.0", EmptyAnswers: true, VolumeLinks: true, EarlyNAA: true, RestoreKeepsSize: true}},
 	"iscsi, 4.0":       {protocol: connector.ProtocolISCSI},

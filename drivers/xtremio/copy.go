@@ -88,17 +88,17 @@ func (d *Driver) copy(ctx context.Context, name, source, kind string, grow int) 
 		}
 		m, err = d.post(ctx, "snapshots", p)
 	}
-	if err == nil && m.index == 0 {
+	if err == nil && m == "" {
 		err = rest.Uncertain(drivers.Errorf(drivers.ErrInternal, "the array does not tell where it is"))
 	}
 	if err != nil {
 		return fault.Join(err, d.takeBackCopy(ctx, err, name))
 	}
 	if grow > 0 {
-		err = d.put(ctx, m.path(), nil, params{"vol-size": size(grow)})
+		err = d.put(ctx, string(m), nil, params{"vol-size": size(grow)})
 	}
 	if err == nil { // last: what has the name is whole
-		err = d.put(ctx, m.path(), nil, params{"name": name})
+		err = d.put(ctx, string(m), nil, params{"name": name})
 	}
 	if err != nil {
 		return fault.Join(err, d.takeBackMade(ctx, m))

@@ -104,7 +104,7 @@ func (d *Driver) takeBackCopy(ctx context.Context, err error, name string) error
 // takeBackMade is takeBack for what the array has made, whatever its name is.
 func (d *Driver) takeBackMade(ctx context.Context, m made) error {
 	return d.undo(ctx, nil, func(ctx context.Context) error {
-		_, err := d.delete(ctx, m.path(), nil)
+		_, err := d.delete(ctx, string(m), nil)
 		return err
 	})
 }
