@@ -200,22 +200,29 @@ func TestTimes(t *testing.T) {
 	}
 	t.Run("timeout", func(t *testing.T) {
 		t.Parallel()
-		a := serve(t, silent, func(o *rest.Options) { o.Timeout = 50 * time.Millisecond })
+		a := serve(t, silent, func(o *rest.Options) { o.Timeout = 2 * time.Second }) // it is sent within that
 		_, err := a.Do(t.Context(), create)
 		require.ErrorIs(t, err, fault.ErrUnavailable)
-		require.ErrorContains(t, err, "does not answer within 50ms")
+		require.ErrorContains(t, err, "does not answer within 2s")
 		require.NotErrorIs(t, err, context.DeadlineExceeded, "the caller's context has not ended")
 		assert.True(t, rest.Lost(err))
 	})
+	// ending ends the context when the request has come to the array.
+	ending := func(t *testing.T) (context.Context, *array) {
+		t.Helper()
+		ctx, end := context.WithCancel(t.Context())
+		return ctx, serve(t, func(n int, w http.ResponseWriter, r *http.Request) {
+			end()
+			silent(n, w, r)
+		})
+	}
 	t.Run("context", func(t *testing.T) {
 		t.Parallel()
-		a := serve(t, silent)
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
+		ctx, a := ending(t)
 		_, err := a.Do(ctx, create)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, context.Canceled)
 		assert.True(t, rest.Lost(err))
-		assert.Equal(t, fault.DeadlineExceeded, fault.CodeOf(err))
+		assert.Equal(t, fault.Canceled, fault.CodeOf(err))
 	})
 	t.Run("grace", func(t *testing.T) {
 		t.Parallel()
@@ -234,14 +241,20 @@ func TestTimes(t *testing.T) {
 	})
 	t.Run("grace that is over", func(t *testing.T) {
 		t.Parallel()
-		a := serve(t, silent)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-		defer cancel()
+		ctx, a := ending(t)
 		patient := create
 		patient.Grace = 30 * time.Millisecond
 		_, err := a.Do(ctx, patient)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, context.Canceled)
 		assert.True(t, rest.Lost(err))
+	})
+	t.Run("deadline", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		_, err := serve(t, silent).Do(ctx, create)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, fault.DeadlineExceeded, fault.CodeOf(err))
 	})
 	t.Run("context between two tries", func(t *testing.T) {
 		t.Parallel()
