@@ -87,7 +87,7 @@ func TestBusyWriteWaits(t *testing.T) {
 		release := hold(t, s, url)
 		done := make(chan error, 3)
 		go func() { done <- s.Write(t.Context(), persistence.Put(sized(11))) }()
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		code(t, s.Write(ctx, persistence.Put(sized(12))), context.DeadlineExceeded, "database", busy(url))
 		if url != "sqlite://" {
