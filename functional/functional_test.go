@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gocinder/cinderlib/drivers"
 )
 
 // TestMain is also the start of the second process of
@@ -53,6 +55,13 @@ var tests = []struct {
 	{"test_retype", false, testRetype},
 }
 
+// optional are the tests of what not every driver can do.
+var optional = map[string]func(drivers.Capabilities) bool{
+	"test_revert_to_snapshot": func(c drivers.Capabilities) bool { return c.Revert },
+	"test_manage_unmanage":    func(c drivers.Capabilities) bool { return c.Manage },
+	"test_retype":             func(c drivers.Capabilities) bool { return c.Retype },
+}
+
 func TestFunctional(t *testing.T) {
 	c, err := readConfig(os.LookupEnv)
 	require.NoError(t, err)
@@ -69,6 +78,10 @@ func (s *suite) run(t *testing.T, attach bool) {
 			continue
 		}
 		for _, b := range s.backends {
+			if can := optional[test.name]; can != nil && !can(b.Capabilities()) {
+				t.Logf("%s is not for %s: its driver cannot do that", test.name, b.ID())
+				continue
+			}
 			t.Run(test.name+"_on_"+b.ID(), func(t *testing.T) {
 				if test.attaches {
 					b.needAttach(t)

@@ -79,9 +79,6 @@ func testCreateVolumeFromSnapshot(t *testing.T, b *backend) {
 }
 
 func testRevertToSnapshot(t *testing.T, b *backend) {
-	if !b.Capabilities().Revert {
-		t.Skip("the driver cannot revert a volume to a snapshot")
-	}
 	v, s := b.frozen(t)
 	require.NoError(t, v.Revert(t.Context(), s))
 	assert.Equal(t, drivers.StatusAvailable, v.Status())
