@@ -46,11 +46,13 @@ func TestRunnerStops(t *testing.T) {
 		ended <- err
 	}()
 	require.Eventually(t, func() bool { _, err := os.Stat(runs); return err == nil }, time.Minute, time.Millisecond)
+	start := time.Now()
 	cancel()
 	err := <-ended
 	require.ErrorIs(t, err, context.Canceled)
 	_, ok := errors.AsType[*exec.ExitError](err)
 	assert.True(t, ok)
+	assert.Less(t, time.Since(start), time.Second)
 }
 
 func TestHelperWords(t *testing.T) {

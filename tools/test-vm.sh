@@ -119,7 +119,7 @@ arrays() {
 		left() { [ -z "$2" ] || { echo "left $1: $2"; exit 1; }; }
 		left "on the host" "$(ls -d /sys/class/iscsi_session/* /sys/block/sd* /etc/iscsi/nodes/* 2>/dev/null)"
 		left "on the arrays" "$(ls -d /mnt/arrays/{solidfire,xtremio,xtremio-3}/* 2>/dev/null)"
-		kill ${arrays[@]}; wait ${arrays[@]}
+		kill ${arrays[@]}; for array in ${arrays[@]}; do wait $array; done
 		left "in the kernel" "$(ls -d /sys/kernel/config/target/iscsi/iqn.* /sys/kernel/config/target/core/*_* 2>/dev/null)"
 		echo "nothing is left on the arrays and the host"'
 }

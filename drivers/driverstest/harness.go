@@ -26,6 +26,9 @@ type Harness struct {
 	// Granule is what the array rounds sizes up to, in bytes; 0: it keeps them as
 	// they are.
 	Granule int64
+	// OneNamespace: volumes and snapshots cannot have the same name on the array, and
+	// have UUIDs as their names there. Nothing else has a UUID in use.
+	OneNamespace bool
 	// Settle is how long the array may need until it says that what was deleted
 	// is gone.
 	Settle time.Duration

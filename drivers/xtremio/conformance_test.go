@@ -235,7 +235,7 @@ func TestConformance(t *testing.T) {
 				New: func(t *testing.T) *driverstest.Array {
 					return newLab(t, s.protocol, s.xms, s.options).array(s.protocol)
 				},
-				Host: libtest.Host,
+				Host: libtest.Host, OneNamespace: true,
 			})
 		})
 	}
