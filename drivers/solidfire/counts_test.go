@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gocinder/cinderlib"
 	"github.com/gocinder/cinderlib/drivers"
 	"github.com/gocinder/cinderlib/internal/arraysim/solidfire"
+	"github.com/gocinder/cinderlib/internal/arraytest"
 )
 
 // operation is one whose requests are counted. The words are those of libtest, a^ that
@@ -65,36 +65,14 @@ func TestCounts(t *testing.T) {
 			if c.run == "" {
 				require.NoError(t, l.open(t).Close())
 			} else {
-				l.count(t, c)
+				foreign := func() string { return l.array(false).Foreign(t, drivers.GiB) }
+				arraytest.Count(t, openWorld, swept{l}, foreign, c.before, c.run)
 			}
 			n := l.Totals().Requests
 			t.Logf("%-28s %d requests; Cinder's driver %d, enough are %d: %v", c.name, n, c.cinder, c.enough, l.Counts())
 			assert.LessOrEqual(t, n, c.enough)
 		})
 	}
-}
-
-// count has the library do what an operation is.
-func (l *lab) count(t *testing.T, c operation) {
-	t.Helper()
-	w, err := openWorld(t.Context(), t.TempDir(), l.options)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, w.Lib.Close(t.Context())) }()
-	require.NoError(t, w.Do(t.Context(), c.before))
-	there := l.array(false).Foreign(t, drivers.GiB)
-	l.Reset()
-	switch name, op := c.run[:1], c.run[1:]; op {
-	case "^":
-		_, err = w.Backend.ManageVolume(t.Context(), there, cinderlib.WithName(name))
-	case "~":
-		var v *cinderlib.Volume
-		if v, err = w.Volume(t.Context(), name); err == nil {
-			err = v.Unmanage(t.Context())
-		}
-	default:
-		err = w.Do(t.Context(), c.run)
-	}
-	require.NoError(t, err)
 }
 
 // TestManyVolumes: requests, and the bytes of their answers, do not grow with what the

@@ -47,9 +47,15 @@ func (s swept) Options() map[string]any { return s.options }
 
 // TestFaultSweep has each request of each verb go wrong in each way. Then store and
 // cluster agree, or Recover has them agree, and all can be deleted.
-func TestFaultSweep(t *testing.T) { arraytest.Faults(t, sweeps(), trouble, 400) } //nolint:paralleltest // Faults does it
+func TestFaultSweep(t *testing.T) {
+	t.Parallel()
+	arraytest.Faults(t, sweeps(), trouble, 400)
+}
 
 func TestMain(m *testing.M) { os.Exit(arraytest.Main(m, openWorld)) }
 
 // TestKillSweep: two requests open the driver.
-func TestKillSweep(t *testing.T) { arraytest.Kills(t, sweeps(), 2, 60) } //nolint:paralleltest // Kills does it
+func TestKillSweep(t *testing.T) {
+	t.Parallel()
+	arraytest.Kills(t, sweeps(), 2, 60)
+}

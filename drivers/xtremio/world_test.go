@@ -97,9 +97,15 @@ func sweeps() map[string]*arraytest.Sweep {
 	}
 }
 
-func TestFaultSweep(t *testing.T) { arraytest.Faults(t, sweeps(), trouble, 400) } //nolint:paralleltest // Faults does it
+func TestFaultSweep(t *testing.T) {
+	t.Parallel()
+	arraytest.Faults(t, sweeps(), trouble, 400)
+}
 
 func TestMain(m *testing.M) { os.Exit(arraytest.Main(m, openWorld)) }
 
 // TestKillSweep: two requests open the driver.
-func TestKillSweep(t *testing.T) { arraytest.Kills(t, sweeps(), 2, 60) } //nolint:paralleltest // Kills does it
+func TestKillSweep(t *testing.T) {
+	t.Parallel()
+	arraytest.Kills(t, sweeps(), 2, 60)
+}

@@ -8,6 +8,7 @@
 //	func TestMain(m *testing.M) { os.Exit(arraytest.Main(m, openWorld)) }
 //
 //	func TestFaultSweep(t *testing.T) {
+//		t.Parallel()
 //		sweep := &arraytest.Sweep{Open: openWorld, Verbs: arraytest.Verbs(""), New: ...}
 //		arraytest.Faults(t, map[string]*arraytest.Sweep{"CHAP": sweep}, trouble, 300)
 //	}
@@ -90,7 +91,6 @@ type Sweep struct {
 // than some of them.
 func Faults(t *testing.T, sweeps map[string]*Sweep, trouble map[string]arraysim.Fault, more int) {
 	t.Helper()
-	t.Parallel()
 	var all tally
 	t.Run("with", func(t *testing.T) {
 		for name, s := range sweeps {
@@ -178,7 +178,6 @@ func Main(m interface{ Run() int }, open Open) int {
 // requests. There are more kills than some.
 func Kills(t *testing.T, sweeps map[string]*Sweep, toOpen, more int) {
 	t.Helper()
-	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts hundreds of processes")
 	}
